@@ -1,0 +1,80 @@
+"""What a criterion is: a pure function from evidence and its parameters to an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Interval = tuple[float, float]
+
+
+class Outcome(str, Enum):
+    """What a criterion, a pair or a run comes to."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class CriterionResult(BaseModel):
+    """One criterion's outcome with what it saw."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str
+    outcome: Outcome
+    observed: float | None = Field(description="The measured value, in `unit`; null when not computable.")
+    limit: float | None = Field(description="The policy's limit, in `unit`.")
+    unit: str
+    interval: Interval | None = Field(description="Low and high of the observed value, in `unit`.")
+    n: int = Field(ge=0, description="How many images or detections the value rests on.")
+    message: str = Field(description="One sentence: what was seen and what follows.")
+
+
+class Parameters(BaseModel):
+    """Base of a criterion's parameters in a policy; unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairEvidence:
+    """What the criteria of one model may look at.
+
+    attempted, reference_answered, candidate_answered: image ids. nonfinite_*: raw detections with a NaN
+    or infinite number. ap_difference: relative difference of AP in percent of the reference's, with its
+    interval, None where undefined (`ap_reason` says why). agreeing of compared: detections on which both
+    sides agree.
+    """
+
+    attempted: frozenset[int]
+    reference_answered: frozenset[int]
+    candidate_answered: frozenset[int]
+    nonfinite_reference: int
+    nonfinite_candidate: int
+    ap_difference: float | None
+    ap_interval: Interval | None
+    ap_reason: str
+    agreeing: int
+    compared: int
+    disagreement: Mapping[str, int]
+
+    @property
+    def answered_by_both(self) -> frozenset[int]:
+        """Images that both sides answered."""
+        return self.attempted & self.reference_answered & self.candidate_answered
+
+
+class Criterion(Protocol):
+    """A module-level object in `CRITERIA`: a name, its parameters and the judgement."""
+
+    name: str
+    parameters: type[Parameters]
+
+    def judge(self, evidence: PairEvidence, parameters: Any) -> CriterionResult:
+        """Judge the evidence."""
+        ...

@@ -1,0 +1,68 @@
+"""Is COCO AP unchanged? The success criterion that the whole rollout turns on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from parity.criteria.base import CriterionResult, Outcome, PairEvidence, Parameters
+from parity.statistics import equivalence, images_that_would_decide
+
+
+class MapVarianceParameters(Parameters):
+    """Limit of the relative AP difference, and how its interval is drawn."""
+
+    limit_percent: float = Field(0.1, gt=0, description="Percent of the reference's AP@[.50:.95].")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    resamples: int = Field(1000, ge=100, le=100_000)
+    least_images: int = Field(30, ge=2, description="Fewer images are never enough for PASS.")
+
+
+class MapVariance:
+    """Relative difference of AP in percent of the reference's AP, with its paired bootstrap interval.
+
+    At or over the limit in either direction: FAIL. PASS only when the whole interval is inside the
+    limit; otherwise INCONCLUSIVE, with the number of images that would decide it.
+    """
+
+    name = "map_variance"
+    parameters = MapVarianceParameters
+
+    def judge(self, evidence: PairEvidence, parameters: MapVarianceParameters) -> CriterionResult:
+        """Apply the second law of the design to the relative difference."""
+        n, limit = len(evidence.answered_by_both), parameters.limit_percent
+        value, interval = evidence.ap_difference, evidence.ap_interval
+        if value is None:
+            outcome = Outcome.INCONCLUSIVE
+            message = f"The AP difference is undefined: {evidence.ap_reason}."
+        elif interval is None:
+            outcome = Outcome.FAIL if abs(value) >= limit else Outcome.INCONCLUSIVE
+            message = f"AP changed by {value:+.4f} %, and its interval is undefined: {evidence.ap_reason}."
+        else:
+            outcome = Outcome(equivalence(value, interval, limit))
+            message = _sentence(outcome, value, interval, limit, n)
+        if outcome is Outcome.PASS and n < parameters.least_images:
+            outcome = Outcome.INCONCLUSIVE
+            message = f"{n} images are too few for PASS; the policy asks for {parameters.least_images}."
+        return CriterionResult(
+            name=self.name,
+            outcome=outcome,
+            observed=value,
+            limit=limit,
+            unit="% of reference AP",
+            interval=interval,
+            n=n,
+            message=message,
+        )
+
+
+def _sentence(
+    outcome: Outcome, value: float, interval: tuple[float, float], limit: float, n: int
+) -> str:
+    seen = f"AP changed by {value:+.4f} %, interval {interval[0]:+.4f} to {interval[1]:+.4f} %"
+    if outcome is Outcome.PASS:
+        return f"{seen}: all of it inside the limit of {limit:g} %."
+    if outcome is Outcome.FAIL:
+        return f"{seen}: the measured change is at or over the limit of {limit:g} %."
+    needed = images_that_would_decide(n, interval, value, limit)
+    advice = f"about {needed} images like these would decide it" if needed else "more images are needed"
+    return f"{seen}: it reaches over the limit of {limit:g} %; {advice}."

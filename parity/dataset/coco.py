@@ -1,0 +1,186 @@
+"""Reads COCO annotations (`instances_*.json`) and checks them before anything runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.dataset.model import GroundTruth, ImageRecord
+from parity.errors import EvidenceError
+
+MOST_PROBLEMS_SHOWN = 20
+BOX_TOLERANCE = 1.0
+"""Pixels by which a box may leave its image: published COCO files round that far."""
+
+
+class Problems:
+    """Collects what is wrong, so that all of it is reported at once."""
+
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Note one problem."""
+        self.lines.append(line)
+
+    def raise_if_any(self) -> None:
+        """Raise EvidenceError with the first of the problems and their number."""
+        if not self.lines:
+            return
+        shown = "\n".join(f"  - {line}" for line in self.lines[:MOST_PROBLEMS_SHOWN])
+        more = len(self.lines) - MOST_PROBLEMS_SHOWN
+        rest = f"\n  - and {more} more" if more > 0 else ""
+        raise EvidenceError(
+            f"{len(self.lines)} problem{'s' if len(self.lines) > 1 else ''}\n{shown}{rest}",
+            where=str(self.where),
+            remedy="mend the data set; nothing was run",
+        )
+
+
+def safe_path(root: Path, name: str) -> Path | None:
+    """`root / name` resolved, or None when that is outside `root`, through links too."""
+    if not name or "\0" in name:
+        return None
+    path = (root / name).resolve()
+    return path if path.is_relative_to(root) else None
+
+
+def read(path: Path, images: Path) -> tuple[tuple[ImageRecord, ...], dict[int, str], GroundTruth]:
+    """Images, categories and ground truth of a COCO file whose pictures are under `images`.
+
+    Raises EvidenceError that names every problem: not JSON, lists missing or empty, duplicate ids, files
+    that are missing or outside the folder, boxes outside their image, unknown images or categories.
+    """
+    document = _parse(path)
+    problems = Problems(path)
+    categories = _categories(document["categories"], problems)
+    records = _images(document["images"], images.resolve(), problems)
+    truth = _annotations(document["annotations"], {r.image_id: r for r in records}, categories, problems)
+    problems.raise_if_any()
+    return tuple(sorted(records, key=lambda r: r.image_id)), dict(sorted(categories.items())), truth
+
+
+def _parse(path: Path) -> dict[str, list[Any]]:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise EvidenceError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise EvidenceError(f"not JSON: {error}", where=str(path), expected="a COCO instances file") from error
+    problems = Problems(path)
+    for key in ("images", "annotations", "categories"):
+        value = document.get(key) if isinstance(document, dict) else None
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            problems.add(f"`{key}` is not a list of objects")
+        elif not value:
+            problems.add(f"`{key}` is empty; without it there is no ground truth")
+    problems.raise_if_any()
+    result: dict[str, list[Any]] = document
+    return result
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def _categories(rows: list[Any], problems: Problems) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for i, row in enumerate(rows):
+        number, name = row.get("id"), row.get("name")
+        if not _is_int(number) or not isinstance(name, str) or not name:
+            problems.add(f"categories[{i}] needs an integer `id` and a `name`")
+        elif number in found:
+            problems.add(f"categories[{i}] repeats id {number}")
+        elif name in found.values():
+            problems.add(f"categories[{i}] repeats name {name!r}")
+        else:
+            found[number] = name
+    return found
+
+
+def _images(rows: list[Any], root: Path, problems: Problems) -> list[ImageRecord]:
+    records: list[ImageRecord] = []
+    for i, row in enumerate(rows):
+        number, name = row.get("id"), row.get("file_name")
+        width, height = row.get("width"), row.get("height")
+        if not (_is_int(number) and isinstance(name, str) and _is_int(width) and _is_int(height)):
+            problems.add(f"images[{i}] needs integers `id`, `width`, `height` and a `file_name`")
+            continue
+        if not (0 < width < 2**31 and 0 < height < 2**31):
+            problems.add(f"images[{i}] ({name!r}) has size {width}x{height}")
+            continue
+        path = safe_path(root, name)
+        if path is None:
+            problems.add(f"images[{i}] names {name!r}, which leaves the folder {root}")
+        elif not path.is_file():
+            problems.add(f"images[{i}] names {name!r}, which is not a file in {root}")
+        else:
+            records.append(ImageRecord(image_id=number, file_name=name, path=path, width=width, height=height))
+    for number, count in Counter(row.get("id") for row in rows if _is_int(row.get("id"))).items():
+        if count > 1:
+            problems.add(f"{count} images have the id {number}")
+    return records
+
+
+def _annotations(
+    rows: list[Any], images: dict[int, ImageRecord], categories: dict[int, str], problems: Problems
+) -> GroundTruth:
+    kept: list[tuple[int, int, int, list[float], float, bool]] = []
+    known_images_are_complete = not problems.lines
+    for i, row in enumerate(rows):
+        number, image_id, category = row.get("id"), row.get("image_id"), row.get("category_id")
+        if not (_is_int(number) and _is_int(image_id) and _is_int(category)):
+            problems.add(f"annotations[{i}] needs integers `id`, `image_id` and `category_id`")
+            continue
+        box = row.get("bbox")
+        if not _is_box(box):
+            problems.add(f"annotations[{i}] (id {number}) needs `bbox` as four finite numbers, width and height >= 0")
+            continue
+        area = row.get("area", box[2] * box[3])
+        if isinstance(area, bool) or not isinstance(area, (int, float)) or not math.isfinite(area) or area < 0:
+            problems.add(f"annotations[{i}] (id {number}) has area {area!r}")
+            continue
+        if category not in categories:
+            problems.add(f"annotations[{i}] (id {number}) has the unknown category {category}")
+        image = images.get(image_id)
+        if image is None:
+            if known_images_are_complete:
+                problems.add(f"annotations[{i}] (id {number}) belongs to the unknown image {image_id}")
+            continue
+        if not _inside(box, image):
+            problems.add(
+                f"annotations[{i}] (id {number}) has the box {box}, outside {image.file_name!r} "
+                f"of {image.width}x{image.height} pixels"
+            )
+        kept.append((image_id, number, category, box, float(area), bool(row.get("iscrowd", 0))))
+    repeated = [n for n, count in Counter(row[1] for row in kept).items() if count > 1]
+    if repeated:
+        problems.add(f"{len(repeated)} annotation ids are used twice, first {min(repeated)}")
+    kept.sort(key=lambda row: (row[0], row[1]))
+    return GroundTruth(
+        image_ids=np.array([row[0] for row in kept], np.int64),
+        category_ids=np.array([row[2] for row in kept], np.int64),
+        boxes=np.array([row[3] for row in kept], np.float64).reshape(-1, 4),
+        areas=np.array([row[4] for row in kept], np.float64),
+        crowd=np.array([row[5] for row in kept], np.bool_),
+    )
+
+
+def _is_box(box: Any) -> bool:
+    if not isinstance(box, list) or len(box) != 4:
+        return False
+    if any(isinstance(v, bool) or not isinstance(v, (int, float)) or not math.isfinite(v) for v in box):
+        return False
+    return bool(box[2] >= 0 and box[3] >= 0)
+
+
+def _inside(box: list[float], image: ImageRecord) -> bool:
+    x, y, w, h = box
+    t = BOX_TOLERANCE
+    return x >= -t and y >= -t and x + w <= image.width + t and y + h <= image.height + t

@@ -1,0 +1,297 @@
+"""From weights to ONNX: exported once, kept in a cache, verified whenever it is used again."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.config import Head, ModelConfig
+from parity.errors import EvidenceError, RunnerError, UsageError
+from parity.progress import Progress, Silent
+from parity.provenance import package_version, sha256_of_file
+from parity.repository.precision import Precision, Signature, TensorSpec
+
+OPSET = 17
+RECIPE = 1
+"""Raised whenever the way of exporting changes, so that older cache entries are not taken."""
+
+VERSIONS = ("ultralytics", "torch", "onnx", "onnxslim", "onnxruntime")
+TIMEOUT_S = 1800.0
+
+_WORKER_ENVIRONMENT = {
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "YOLO_OFFLINE": "true",
+    "ULTRALYTICS_SAFE_LOAD": "true",
+}
+"""No installing, no talking, no network, and weights are read without running code that they carry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """An ONNX network in the cache.
+
+    sha256: of the file at `path`. names: class names that the weights carry, by class index; the caller
+    compares them with the run file's. calibration: how many images INT8 was calibrated on, and the digest
+    of their tensors. versions: of the packages that made it.
+    """
+
+    path: Path
+    sha256: str
+    weights_sha256: str
+    family: str
+    head: Head
+    precision: Precision
+    input_size: tuple[int, int]
+    names: tuple[str, ...]
+    signature: Signature
+    opset: int
+    calibration_images: int
+    calibration_sha256: str
+    versions: dict[str, str]
+
+    def provenance(self) -> dict[str, Any]:
+        """What a report says about it; JSON values only, and no path."""
+        document = asdict(self)
+        del document["path"]
+        return document
+
+
+def export_onnx(
+    model: ModelConfig,
+    precision: Precision,
+    cache: Path,
+    calibration: Iterable[NDArray[np.float32]] = (),
+    progress: Progress | None = None,
+) -> ExportedModel:
+    """The model as ONNX with a dynamic batch, from the cache or exported now.
+
+    calibration: float32 (1, 3, H, W) tensors at the model's input size, 0 to 1, read for "int8" only and
+    then held in memory together. Two processes that ask for the same export wait for each other; an entry
+    that does not match its own digest is made again. Raises EvidenceError for weights that are missing or
+    no such detector, UsageError for INT8 without calibration images, RunnerError when a package is not
+    installed or the export fails in an unforeseen way.
+    """
+    progress = progress or Silent()
+    if not model.weights.is_file():
+        raise EvidenceError(
+            "no such weights", where=str(model.weights), expected="an Ultralytics .pt checkpoint"
+        )
+    settings: dict[str, Any] = {
+        "recipe": RECIPE,
+        "weights_sha256": sha256_of_file(model.weights),
+        "family": model.family,
+        "head": model.head,
+        "input_size": list(model.input_size),
+        "precision": precision,
+        "opset": OPSET,
+        "versions": _versions(),
+        "calibration_images": 0,
+        "calibration_sha256": "",
+    }
+    tensors: NDArray[np.float32] | None = None
+    source: ExportedModel | None = None
+    if precision == "int8":
+        tensors = _calibration(calibration, model.input_size)
+        settings["calibration_images"] = len(tensors)
+        settings["calibration_sha256"] = hashlib.sha256(tensors.tobytes()).hexdigest()
+    if precision != "fp32":
+        source = export_onnx(model, "fp32", cache, progress=progress)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:24]
+    entry = cache / "onnx" / digest
+    with _lock(entry.parent / f".{digest}.lock"):
+        found = _read_entry(entry, settings)
+        if found is not None:
+            return found
+        with progress.step(f"exporting {model.weights.name} to ONNX ({precision})"):
+            _build_entry(entry, settings, model, source, tensors)
+    built = _read_entry(entry, settings)
+    if built is None:
+        raise RunnerError(
+            "the export was damaged as soon as it was written",
+            where=str(entry),
+            expected="a file that keeps its SHA-256",
+            remedy="check the disk and its free space",
+        )
+    return built
+
+
+def _build_entry(
+    entry: Path,
+    settings: dict[str, Any],
+    model: ModelConfig,
+    source: ExportedModel | None,
+    tensors: NDArray[np.float32] | None,
+) -> None:
+    """Export into a folder of its own, then put it in the entry's place by one rename."""
+    for left in entry.parent.glob(f".{entry.name}.part-*"):  # of a killed run; the lock is ours
+        shutil.rmtree(left, ignore_errors=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{entry.name}.part-", dir=entry.parent))
+    try:
+        work = part / "work"
+        work.mkdir()
+        request = {**settings, "target": str(part / "model.onnx"), "weights_shown": str(model.weights)}
+        if source is None:
+            # A copy: Ultralytics writes its exports beside the weights, and those are the user's folder.
+            request["weights"] = str(shutil.copyfile(model.weights, work / "weights.pt"))
+        else:
+            request["source"] = str(source.path)
+        if tensors is not None:
+            request["calibration"] = str(work / "calibration.npy")
+            np.save(work / "calibration.npy", tensors, allow_pickle=False)
+        answer = _run_worker(work, request)
+        shutil.rmtree(work)
+        document = {
+            **settings,
+            "sha256": sha256_of_file(part / "model.onnx"),
+            "names": list(source.names) if source else answer["names"],
+            "signature": answer["signature"],
+        }
+        (part / "export.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        part.chmod(0o755)
+        shutil.rmtree(entry, ignore_errors=True)
+        part.replace(entry)
+    except OSError as error:
+        raise RunnerError(
+            f"the export cannot be stored: {error.strerror or error}",
+            where=str(entry),
+            remedy="free some space, or choose another cache folder",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _run_worker(work: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Run `parity.repository.worker` on the request; its answer, or the error that it reports."""
+    path = work / "request.json"
+    path.write_text(json.dumps(request), encoding="utf-8")
+    root = str(Path(__file__).resolve().parents[2])
+    search = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, **_WORKER_ENVIRONMENT, "YOLO_CONFIG_DIR": str(work), "PYTHONPATH": search}
+    command = [sys.executable, "-m", "parity.repository.worker", str(path)]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RunnerError(
+            f"the export took longer than {TIMEOUT_S / 60:.0f} minutes", where=request["weights_shown"]
+        ) from error
+    answer_path = work / "answer.json"
+    if done.returncode or not answer_path.is_file():
+        tail = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-15:])
+        raise RunnerError(
+            f"the export ended with status {done.returncode}; its last words:\n{tail}",
+            where=request["weights_shown"],
+        )
+    answer: dict[str, Any] = json.loads(answer_path.read_text(encoding="utf-8"))
+    if "error" in answer:
+        error = answer["error"]
+        kind = UsageError if error.pop("kind") == "usage" else EvidenceError
+        raise kind(error.pop("found"), **error)
+    return answer
+
+
+def _read_entry(entry: Path, settings: dict[str, Any]) -> ExportedModel | None:
+    """What the cache holds, or None when it is missing, damaged or of other settings."""
+    try:
+        document = json.loads((entry / "export.json").read_text(encoding="utf-8"))
+        if any(document.get(key) != value for key, value in settings.items()):
+            return None
+        if sha256_of_file(entry / "model.onnx") != document["sha256"]:
+            return None
+        signature = document["signature"]
+        height, width = document["input_size"]
+        return ExportedModel(
+            path=entry / "model.onnx",
+            sha256=document["sha256"],
+            weights_sha256=document["weights_sha256"],
+            family=document["family"],
+            head=document["head"],
+            precision=document["precision"],
+            input_size=(height, width),
+            names=tuple(document["names"]),
+            signature=Signature(
+                inputs=tuple(_spec(row) for row in signature["inputs"]),
+                outputs=tuple(_spec(row) for row in signature["outputs"]),
+            ),
+            opset=document["opset"],
+            calibration_images=document["calibration_images"],
+            calibration_sha256=document["calibration_sha256"],
+            versions=document["versions"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EvidenceError):
+        return None
+
+
+def _spec(row: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(name=row["name"], datatype=row["datatype"], dims=tuple(row["dims"]))
+
+
+def _calibration(tensors: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The calibration tensors as one array (n, 3, H, W), checked."""
+    rows = list(tensors)
+    expected = (1, 3, *size)
+    for index, row in enumerate(rows):
+        if row.shape != expected or row.dtype != np.float32 or not np.isfinite(row).all():
+            raise EvidenceError(
+                f"calibration tensor {index} is {row.dtype} {row.shape}",
+                where="INT8 export",
+                expected=f"finite float32 {expected}",
+            )
+    if not rows:
+        raise UsageError(
+            "no calibration images",
+            where="INT8 export",
+            expected="at least one image of the data set",
+            remedy="give calibration images, or choose precision fp32 or fp16",
+        )
+    return np.concatenate(rows)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the packages that an export depends on. Raises RunnerError when a needed one is missing."""
+    versions = {name: version for name in VERSIONS if (version := package_version(name))}
+    missing = [name for name in VERSIONS if name not in versions]
+    if missing:
+        raise RunnerError(
+            f"not installed: {', '.join(missing)}",
+            where="ONNX export",
+            remedy="pip install 'triton-parity[torch,embedded]'",
+        )
+    return versions
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a file lock; it ends with the process, however that ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise RunnerError(
+            f"the cache cannot be written: {error.strerror}", where=str(path.parent), remedy="choose another folder"
+        ) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

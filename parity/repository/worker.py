@@ -1,0 +1,119 @@
+"""The process that exports: `python -m parity.repository.worker request.json`.
+
+Exporting happens in a process of its own because Ultralytics and torch change global state (threads,
+patched functions, log handlers) that the reference must not see, and talk on stdout. The request names
+files; the answer is `answer.json` beside it, with either `names` and `signature` or an `error`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import json
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.errors import EvidenceError, ParityError, UsageError
+from parity.repository.precision import read_signature, to_fp16, to_int8
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(argument: str) -> int:
+    """Do what the request file says; 0 when answered, also when the answer is a foreseen error."""
+    _die_with_parent()
+    path = Path(argument)
+    request = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        answer = _export(request)
+    except ParityError as error:
+        kind = "usage" if isinstance(error, UsageError) else "evidence"
+        answer = {"error": {"kind": kind, **vars(error)}}
+    (path.parent / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+    return 0
+
+
+def _export(request: dict[str, Any]) -> dict[str, Any]:
+    target = Path(request["target"])
+    size = (int(request["input_size"][0]), int(request["input_size"][1]))
+    answer: dict[str, Any] = {}
+    if request["precision"] == "fp32":
+        answer["names"] = _export_fp32(request, target, size)
+    elif request["precision"] == "fp16":
+        to_fp16(Path(request["source"]), target)
+    else:
+        tensors = np.load(request["calibration"], allow_pickle=False)
+        to_int8(Path(request["source"]), target, [tensor[None] for tensor in tensors])
+    _strip_date(target)
+    answer["signature"] = dataclasses.asdict(read_signature(target, size))
+    return answer
+
+
+def _export_fp32(request: dict[str, Any], target: Path, size: tuple[int, int]) -> list[str]:
+    """Load the copied weights, check that they are what the run file says, export; the class names."""
+    import ultralytics
+
+    weights, shown = Path(request["weights"]), str(request["weights_shown"])
+    family = request["family"]
+    try:
+        detector = (ultralytics.RTDETR if family == "rtdetr" else ultralytics.YOLO)(str(weights))
+        names = [str(detector.names[index]) for index in range(len(detector.names))]
+        head = type(detector.model.model[-1]).__name__
+    except Exception as error:  # the loader raises many types on files that are no checkpoints
+        raise EvidenceError(
+            f"not weights that Ultralytics can load ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]})",
+            where=shown,
+            expected=f"an Ultralytics .pt checkpoint of a {family} detector",
+        ) from error
+    if (head == "RTDETRDecoder") != (family == "rtdetr"):
+        raise EvidenceError(
+            f"a network whose head is {head}", where=shown, expected=f"family {family!r} as the run file says"
+        )
+    arguments: dict[str, Any] = {
+        "format": "onnx",
+        "dynamic": True,
+        "opset": request["opset"],
+        "imgsz": list(size),
+        "device": "cpu",
+    }
+    if request["head"] == "nms-free":
+        arguments["nms"] = False
+    elif request["head"] == "one-to-many":
+        arguments["nms"] = None
+    try:
+        exported = Path(detector.export(**arguments))
+    except Exception as error:
+        traceback.print_exc()
+        raise EvidenceError(
+            f"Ultralytics cannot export it ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]})",
+            where=shown,
+            expected=f"a detector that exports to ONNX at {size[0]} x {size[1]}",
+        ) from error
+    exported.replace(target)
+    return names
+
+
+def _strip_date(target: Path) -> None:
+    """Remove the date from the metadata, so that the same export has the same digest tomorrow."""
+    import onnx
+
+    model = onnx.load(str(target))
+    kept = [prop for prop in model.metadata_props if prop.key != "date"]
+    if len(kept) != len(model.metadata_props):
+        onnx.helper.set_model_props(model, {prop.key: prop.value for prop in kept})
+        onnx.save(model, str(target))
+
+
+def _die_with_parent() -> None:
+    """A killed run must not leave an export behind that keeps the processor busy."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,54 @@
+"""The runners by name: one file each, this explicit dict, and `module:Class` for a user's own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from parity.config import RunnerConfig, settings_problems
+from parity.errors import UsageError, join_problems
+from parity.runners.base import ImageResult, Runner, RunnerContext, RunnerSettings
+from parity.runners.triton import TritonRunner
+from parity.runners.ultralytics import UltralyticsRunner
+
+__all__ = ["RUNNERS", "SETTINGS", "ImageResult", "Runner", "RunnerContext", "RunnerSettings", "create"]
+
+RUNNERS: dict[str, type[Any]] = {"triton": TritonRunner, "ultralytics": UltralyticsRunner}
+SETTINGS: dict[str, type[RunnerSettings]] = {name: runner.Settings for name, runner in RUNNERS.items()}
+
+
+def create(config: RunnerConfig, context: RunnerContext) -> Runner:
+    """The runner that the run file names, not yet entered.
+
+    Raises UsageError when a user's own runner cannot be imported or does not take its settings.
+    """
+    kind = RUNNERS.get(config.runner) or _own(config.runner)
+    problems = settings_problems(kind.Settings, config.settings, config.runner)
+    if problems:
+        raise UsageError(join_problems(problems), where="run file")
+    runner: Runner = kind(context, kind.Settings.model_validate(config.settings))
+    return runner
+
+
+def _own(name: str) -> type[Any]:
+    """Import `module:Class`; the folder in which parity was started counts as importable, as for pytest."""
+    module, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        kind = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"the runner {name!r} cannot be imported: {error}", where="run file", expected="`module:Class`"
+        ) from error
+    missing = [part for part in ("Settings", "predict", "provenance") if not hasattr(kind, part)]
+    if missing:
+        raise UsageError(
+            f"the runner {name!r} has no {', '.join(missing)}",
+            where="run file",
+            expected="the members of parity.runners.Runner",
+        )
+    return kind  # type: ignore[no-any-return]

@@ -1,0 +1,108 @@
+"""The candidate's own server: exports what the run file names and starts the embedded Triton with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.dataset import ImageProblem
+from parity.errors import EvidenceError
+from parity.repository.config_pbtxt import EmbeddedConfig, derive_embedded
+from parity.repository.export import ExportedModel, export_onnx
+from parity.runners.base import RunnerContext
+from parity.runners.preprocess import preprocess
+from parity.serving.environment import prepare
+from parity.serving.triton import EmbeddedTriton, ServedModel
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class EmbeddedServer:
+    """A running embedded Triton together with what went into it."""
+
+    def __init__(self, triton: EmbeddedTriton, facts: dict[str, Any]) -> None:
+        self.triton = triton
+        self.facts = facts
+
+    @property
+    def grpc_url(self) -> str:
+        """`host:port` of its gRPC."""
+        return self.triton.grpc_url
+
+    @property
+    def log_path(self) -> Path:
+        """The server's own log."""
+        return self.triton.log_path
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self.triton.alive()
+
+    def provenance(self) -> dict[str, Any]:
+        """Server, packages, network and configuration."""
+        return {"triton": self.triton.provenance(), **self.facts}
+
+
+@contextmanager
+def start_embedded(
+    contexts: Mapping[str, RunnerContext], precisions: Mapping[str, Precision], calibration_images: int
+) -> Iterator[EmbeddedServer]:
+    """One server with every model of `contexts`, by the name that it gets in the repository.
+
+    Raises EvidenceError when weights do not fit the run file, RunnerError when the server does not start.
+    """
+    served: list[ServedModel] = []
+    facts: dict[str, Any] = {"notes": [], "models": {}}
+    for name, context in contexts.items():
+        exported = export_onnx(
+            context.model,
+            precisions[name],
+            context.cache,
+            calibration(context, calibration_images) if precisions[name] == "int8" else (),
+            context.progress,
+        )
+        check_names(context, exported)
+        config = derive_embedded(context.repository, name, exported.signature, labels=context.model.names)
+        served.append(ServedModel(name=name, onnx=exported.path, config=config.text, files=config.files))
+        facts["models"][name] = _facts(exported, config)
+        facts["notes"] += config.notes
+    context = next(iter(contexts.values()))
+    environment = prepare(context.cache, context.progress)
+    log = context.logs / "triton.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with EmbeddedTriton(served, environment, log, progress=context.progress) as triton:
+        yield EmbeddedServer(triton, facts)
+
+
+def check_names(context: RunnerContext, exported: ExportedModel) -> None:
+    """Raise EvidenceError unless the weights' classes are the run file's, in the same order."""
+    if exported.names != context.model.names:
+        raise EvidenceError(
+            f"the weights have the classes {list(exported.names)}",
+            where=str(context.model.weights),
+            expected=f"{list(context.model.names)} as the run file says, in this order",
+            remedy="set `names` of the model in the run file to the classes that it was trained for",
+        )
+
+
+def calibration(context: RunnerContext, count: int) -> Iterator[NDArray[np.float32]]:
+    """Input tensors (1, 3, H, W) of readable images, spread evenly over the data set."""
+    step = max(1, len(context.sample) // count)
+    for image in context.sample[::step][:count]:
+        try:
+            pixels = context.reader.read(image)
+        except ImageProblem:
+            continue
+        yield preprocess(pixels, context.model.input_size, context.model.resize)[0][None]
+
+
+def _facts(exported: ExportedModel, config: EmbeddedConfig) -> dict[str, Any]:
+    return {
+        "network": exported.provenance(),
+        "config_sha256_of_production": config.production_sha256 or None,
+    }

@@ -1,0 +1,179 @@
+"""The candidate: what a backend would ship. OpenCV, our own resize rule and decode, gRPC, Triton.
+
+No torch and no Ultralytics here: this path is what is being validated. Decoding pictures, the network
+and the model overlap, since several worker threads carry one image each from file to boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from itertools import islice
+from types import TracebackType
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from parity.dataset import ImageProblem, ImageRecord
+from parity.detections import Status
+from parity.errors import ParityError, RunnerError
+from parity.provenance import package_version
+from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
+from parity.runners.decode import Decoded, decode
+from parity.runners.preprocess import Placement, preprocess
+from parity.runners.triton_client import TritonClient
+
+
+class Settings(RunnerSettings):
+    """Settings of the runner `triton`."""
+
+    url: str | None = Field(None, description="host:port of a running server's gRPC; none: parity starts one.")
+    model: str | None = Field(None, description="Name in the model repository; none: the run file's name.")
+    version: str = Field("", description="Model version; empty: the server's choice.")
+    precision: Literal["fp32", "fp16", "int8"] = Field(
+        "fp32", description="Precision of the graph that the embedded server runs."
+    )
+    calibration_images: int = Field(100, ge=1, description="Images that INT8 is calibrated on.")
+    in_flight: int = Field(8, ge=1, le=256, description="Most images between file and boxes at a time.")
+    timeout: float = Field(30.0, gt=0, description="Seconds that one request may take.")
+
+
+CONSECUTIVE_FAILURES = 5
+"""After so many failed requests in a row the server counts as broken, and the run ends."""
+
+
+class TritonRunner:
+    """Sends images to a Triton server, its own or one that is already running."""
+
+    Settings: ClassVar[type[RunnerSettings]] = Settings
+
+    def __init__(self, context: RunnerContext, settings: Settings) -> None:
+        self.context = context
+        self.settings = settings
+        self.stack = ExitStack()
+        self.client: TritonClient | None = None
+        self.server: Any = None
+
+    def __enter__(self) -> TritonRunner:
+        with ExitStack() as stack:
+            url = self.settings.url
+            if url is None:
+                from parity.runners.embedded import start_embedded
+
+                name = self.settings.model or self.context.name
+                self.server = stack.enter_context(
+                    start_embedded(
+                        {name: self.context}, {name: self.settings.precision}, self.settings.calibration_images
+                    )
+                )
+                url = self.server.grpc_url
+            self.client = TritonClient(
+                url,
+                model=self.settings.model or self.context.name,
+                version=self.settings.version,
+                timeout=self.settings.timeout,
+            )
+            stack.callback(self.client.close)
+            self.client.check(self.context.model)
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stack.close()
+
+    def predict(self, images: Iterable[ImageRecord]) -> Iterator[ImageResult]:
+        """Results in the order in which they finish; at most `in_flight` images are under way."""
+        remaining = iter(images)
+        failures = 0
+        with ThreadPoolExecutor(self.settings.in_flight, thread_name_prefix="parity-triton") as pool:
+            pending: set[Future[ImageResult]] = set()
+            try:
+                while True:
+                    free = self.settings.in_flight - len(pending)
+                    pending |= {pool.submit(self.answer, image) for image in islice(remaining, free)}
+                    if not pending:
+                        return
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        result = future.result()
+                        yield result
+                        failures = failures + 1 if result.status is Status.FAILED else 0
+                        if result.status is Status.FAILED:
+                            self._stop_if_broken(result, failures)
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def answer(self, image: ImageRecord) -> ImageResult:
+        """Carry one image from file to boxes. Failures become the image's status; nothing is raised."""
+        try:
+            pixels = self.context.reader.read(image)
+            tensor, placement = self.prepare(pixels)
+            output = self._client.infer(tensor[None])[0]
+            decoded = self.interpret(output, placement)
+        except ImageProblem as problem:
+            return ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
+        except ParityError as error:
+            return ImageResult(image_id=image.image_id, status=Status.FAILED, message=error.found)
+        return ImageResult(
+            image_id=image.image_id,
+            boxes=decoded.boxes,
+            scores=decoded.scores,
+            classes=decoded.classes,
+            nonfinite=decoded.nonfinite,
+        )
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
+        """Pixels to input tensor (3, H, W); a subclass may plant a fault here."""
+        return preprocess(pixels, self.context.model.input_size, self.context.model.resize)
+
+    def interpret(self, output: NDArray[np.float32], placement: Placement) -> Decoded:
+        """One image's output to boxes; a subclass may plant a fault here."""
+        return decode(
+            output,
+            self.context.model.head,
+            placement,
+            score_floor=self.context.score_floor,
+            max_detections=self.context.max_detections,
+        )
+
+    @property
+    def _client(self) -> TritonClient:
+        if self.client is None:
+            raise RunnerError("the runner was not entered", where="triton")
+        return self.client
+
+    def _stop_if_broken(self, result: ImageResult, failures: int) -> None:
+        """End the run when the server is gone or answers nothing any more; the images so far are kept."""
+        alive = self.server.alive() if self.server is not None else self._client.live()
+        if alive and failures < CONSECUTIVE_FAILURES:
+            return
+        log = self.server.log_path if self.server is not None else None
+        raise RunnerError(
+            f"Triton stopped answering ({result.message})" if not alive else f"{failures} requests failed in a row: "
+            f"{result.message}",
+            where=self._client.url,
+            expected="a server that answers until the last image",
+            remedy=f"see its log, {log}" if log else "see the server's log, then run again",
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """What ran: server, model, its configuration and tensors, and the engine where it is known."""
+        facts: dict[str, Any] = {
+            "runner": "triton",
+            "url": self._client.url if self.settings.url else "embedded",
+            "versions": {"tritonclient": package_version("tritonclient")},
+            **self._client.provenance(),
+        }
+        if self.server is not None:
+            facts["embedded"] = self.server.provenance()
+        facts["precision"] = self.settings.precision if self.server is not None else "as the engine was built"
+        return facts

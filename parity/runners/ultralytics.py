@@ -1,0 +1,181 @@
+"""The reference: Ultralytics' own predict, in process, as a FastAPI service would call it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from parity.dataset import ImageProblem, ImageRecord
+from parity.detections import Status
+from parity.errors import EvidenceError, RunnerError
+from parity.provenance import package_version, sha256_of_file
+from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
+
+QUIET_ENVIRONMENT = {
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_VERBOSE": "false",
+    "YOLO_OFFLINE": "true",
+    "ULTRALYTICS_SAFE_LOAD": "true",
+}
+"""No installing, no talking, no network, and weights are read without running code that they carry."""
+
+
+class Settings(RunnerSettings):
+    """Settings of the runner `ultralytics`."""
+
+    rect: bool = Field(False, description="Pad to the smallest rectangle, as predict() does by default.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch runs.")
+    half: bool = Field(False, description="Run the network in FP16 (needs CUDA).")
+    iou: float = Field(0.7, gt=0, lt=1, description="NMS threshold of the one-to-many head.")
+
+
+def import_ultralytics() -> Any:
+    """The package, imported quietly. Raises RunnerError when it is not installed."""
+    for key, value in QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    try:
+        import ultralytics
+    except ImportError as error:
+        raise RunnerError(
+            f"Ultralytics cannot be imported: {error}", remedy="pip install 'triton-parity[torch]'"
+        ) from error
+    ultralytics.utils.LOGGER.setLevel("ERROR")
+    return ultralytics
+
+
+def load_detector(context: RunnerContext) -> Any:
+    """Ultralytics' `YOLO` or `RTDETR` with the weights. Raises EvidenceError when they are no such weights."""
+    model = context.model
+    package = import_ultralytics()
+    if not model.weights.is_file():
+        raise EvidenceError("no such weights", where=str(model.weights), expected="an Ultralytics .pt checkpoint")
+    try:
+        detector = (package.RTDETR if model.family == "rtdetr" else package.YOLO)(str(model.weights))
+        network_names = detector.names
+        head = detector.model.model[-1]
+    except Exception as error:  # torch raises many types on files that are not checkpoints
+        raise EvidenceError(
+            f"not weights that Ultralytics can load ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+            where=str(model.weights),
+            expected=f"an Ultralytics .pt checkpoint of a {model.family} detector",
+        ) from error
+    is_rtdetr = type(head).__name__ == "RTDETRDecoder"
+    if is_rtdetr != (model.family == "rtdetr"):
+        raise EvidenceError(
+            f"a network whose head is {type(head).__name__}",
+            where=str(model.weights),
+            expected=f"family {model.family!r} as the run file says",
+        )
+    names = tuple(str(network_names[i]) for i in range(len(network_names)))
+    if names != model.names:
+        raise EvidenceError(
+            f"the weights have the classes {list(names)}",
+            where=str(model.weights),
+            expected=f"{list(model.names)} as the run file says, in this order",
+            remedy="set `names` of the model in the run file to the classes that it was trained for",
+        )
+    return detector
+
+
+class UltralyticsRunner:
+    """Runs `predict` image by image, batch 1, on pixels that OpenCV decoded."""
+
+    Settings: ClassVar[type[RunnerSettings]] = Settings
+
+    def __init__(self, context: RunnerContext, settings: Settings) -> None:
+        self.context = context
+        self.settings = settings
+        self.detector: Any = None
+        self.device = "cpu"
+
+    def __enter__(self) -> UltralyticsRunner:
+        self.detector = load_detector(self.context)
+        import torch
+
+        wanted = self.settings.device
+        if wanted == "cuda" and not torch.cuda.is_available():
+            raise RunnerError(
+                "torch sees no CUDA device", where="reference runner", remedy="set device = 'cpu' or 'auto'"
+            )
+        self.device = "cpu" if wanted == "cpu" or not torch.cuda.is_available() else "cuda"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.detector = None
+
+    def predict(self, images: Iterable[ImageRecord]) -> Iterator[ImageResult]:
+        """One result an image, in the order given."""
+        for image in images:
+            try:
+                pixels = self.context.reader.read(image)
+            except ImageProblem as problem:
+                yield ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
+                continue
+            try:
+                yield self._answer(image, pixels)
+            except (RuntimeError, ValueError) as error:
+                yield ImageResult(
+                    image_id=image.image_id,
+                    status=Status.FAILED,
+                    message=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
+                )
+
+    def _answer(self, image: ImageRecord, pixels: np.ndarray[Any, Any]) -> ImageResult:
+        boxes = self.detector.predict(pixels, **self.arguments())[0].boxes.data.cpu().numpy()
+        finite = np.isfinite(boxes).all(axis=1)
+        boxes = boxes[finite]
+        return ImageResult(
+            image_id=image.image_id,
+            boxes=np.ascontiguousarray(boxes[:, :4], np.float32),
+            scores=np.ascontiguousarray(boxes[:, 4], np.float32),
+            classes=boxes[:, 5].astype(np.int64),
+            nonfinite=int(np.count_nonzero(~finite)),
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `predict`, all stated, so that no default can drift.
+
+        `nms` is False for the NMS-free head and None for the one-to-many head with NMS outside; RT-DETR
+        has only its own head and takes neither.
+        """
+        model = self.context.model
+        arguments: dict[str, Any] = {
+            "conf": self.context.score_floor,
+            "max_det": self.context.max_detections,
+            "imgsz": list(model.input_size),
+            "rect": self.settings.rect,
+            "device": self.device,
+            "batch": 1,
+            "iou": self.settings.iou,
+            "verbose": False,
+            "save": False,
+        }
+        if self.settings.half:
+            arguments["quantize"] = 16
+        if model.head == "nms-free":
+            arguments["nms"] = False
+        return arguments
+
+    def provenance(self) -> dict[str, Any]:
+        """What ran."""
+        model = self.context.model
+        return {
+            "runner": "ultralytics",
+            "backend": "pytorch",
+            "device": self.device,
+            "precision": "fp16" if self.settings.half else "fp32",
+            "weights": model.weights.name,
+            "weights_sha256": sha256_of_file(model.weights),
+            "arguments": self.arguments(),
+            "versions": {name: package_version(name) for name in ("ultralytics", "torch")},
+        }

@@ -1,0 +1,214 @@
+"""The embedded server's own virtual environment: made once, kept in the cache, used again.
+
+It is not the harness's environment: the stub of Triton's Python backend needs NumPy 1 (with NumPy 2 its
+output tensors arrive empty), and the harness does not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parity.errors import RunnerError
+from parity.progress import Progress, Silent
+from parity.serving.interpreter import Interpreter, find_interpreter
+
+REQUIREMENTS = ("nvidia-pytriton==0.7.0", "onnxruntime>=1.20,<2", "numpy>=1.26,<2")
+LAYOUT = 1
+"""Raised when what is put into the environment changes."""
+
+MARKER = "environment.json"
+INSTALL_TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TritonEnvironment:
+    """An installed server. `backends`: what --backend-directory takes. packages: version by distribution."""
+
+    root: Path
+    python: Path
+    python_version: str
+    server: Path
+    backends: Path
+    library_path: tuple[Path, ...]
+    packages: dict[str, str]
+
+    def variables(self) -> dict[str, str]:
+        """The environment variables that the server runs with: this process's, less what would mix the two
+        Pythons, plus where libraries and interpreter are."""
+        left_out = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_PRELOAD"}
+        variables = {key: value for key, value in os.environ.items() if key not in left_out}
+        libraries = [str(folder) for folder in self.library_path]
+        variables["LD_LIBRARY_PATH"] = os.pathsep.join(
+            libraries + list(filter(None, [variables.get("LD_LIBRARY_PATH")]))
+        )
+        # The stub embeds Python and finds the environment through the first python3 on PATH.
+        variables["PATH"] = os.pathsep.join([str(self.python.parent), variables.get("PATH", os.defpath)])
+        variables["VIRTUAL_ENV"] = str(self.root)
+        variables["PYTHONUNBUFFERED"] = "1"
+        return variables
+
+
+def prepare(cache: Path, progress: Progress | None = None) -> TritonEnvironment:
+    """The environment in `cache`, made if it is not there; needs PyPI only then.
+
+    Two processes wait for each other; one that was interrupted is made again. Raises RunnerError when this
+    machine cannot run the server, no fitting Python is found, or the installation fails.
+    """
+    progress = progress or Silent()
+    if sys.platform != "linux":
+        raise RunnerError(
+            f"this machine runs {platform.system()}",
+            where="embedded Triton",
+            expected="Linux; NVIDIA ships tritonserver for nothing else",
+            remedy="use the runner `triton` with the address of a server",
+        )
+    interpreter = find_interpreter()
+    key = json.dumps([LAYOUT, *REQUIREMENTS, interpreter.version, platform.machine()])
+    root = cache / f"triton-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    with _lock(cache / f".{root.name}.lock"):
+        found = _read(root, interpreter)
+        if found is not None:
+            return found
+        with progress.step("installing the embedded Triton (once, about 200 MB)"):
+            shutil.rmtree(root, ignore_errors=True)
+            try:
+                _build(root, interpreter)
+            except BaseException:
+                shutil.rmtree(root, ignore_errors=True)
+                raise
+        found = _read(root, interpreter)
+        if found is None:
+            raise RunnerError(
+                "the environment is incomplete although its installation reported success",
+                where=str(root),
+                remedy="remove this folder and try again",
+            )
+        return found
+
+
+def _build(root: Path, interpreter: Interpreter) -> None:
+    """Install, lay out the backend's folder, and write the marker last: without it the folder is no environment."""
+    python = root / "bin" / "python"
+    uv = _uv()
+    if uv:
+        _run([*uv, "venv", "--quiet", "--python", str(interpreter.path), str(root)], root)
+        _run([*uv, "pip", "install", "--quiet", "--python", str(python), *REQUIREMENTS], root)
+    else:
+        _run([str(interpreter.path), "-m", "venv", str(root)], root)
+        _run([str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS], root)
+    site = root / "lib" / f"python{interpreter.version}" / "site-packages"
+    triton = site / "pytriton" / "tritonserver"
+    stub = triton / "python_backend_stubs" / interpreter.version / "triton_python_backend_stub"
+    backend = root / "backends" / "python"
+    try:
+        shutil.copytree(triton / "backends" / "python", backend)
+        shutil.copy2(stub, backend / stub.name)
+        (backend / stub.name).chmod(0o755)
+        (triton / "bin" / "tritonserver").chmod(0o755)
+        marker = {"packages": _packages(site), "interpreter": str(interpreter.path)}
+        (root / f".{MARKER}").write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
+        (root / f".{MARKER}").replace(root / MARKER)
+    except OSError as error:
+        raise RunnerError(
+            f"nvidia-pytriton does not hold what was expected: {error}",
+            where=str(root),
+            expected=f"tritonserver and its Python backend with a stub for Python {interpreter.version}",
+        ) from error
+
+
+def _read(root: Path, interpreter: Interpreter) -> TritonEnvironment | None:
+    """The environment at `root`, None unless it is complete."""
+    try:
+        marker: dict[str, Any] = json.loads((root / MARKER).read_text(encoding="utf-8"))
+        packages = {str(name): str(version) for name, version in marker["packages"].items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    site = root / "lib" / f"python{interpreter.version}" / "site-packages"
+    environment = TritonEnvironment(
+        root=root,
+        python=root / "bin" / "python",
+        python_version=interpreter.version,
+        server=site / "pytriton" / "tritonserver" / "bin" / "tritonserver",
+        backends=root / "backends",
+        library_path=(*interpreter.library_path, site / "nvidia_pytriton.libs"),
+        packages=packages,
+    )
+    needed = (
+        environment.python,
+        environment.server,
+        environment.backends / "python" / "libtriton_python.so",
+        environment.backends / "python" / "triton_python_backend_stub",
+        site / "onnxruntime",
+        site / "numpy",
+    )
+    return environment if all(path.exists() for path in needed) else None
+
+
+def _uv() -> list[str] | None:
+    """How to call uv, None when it is not installed."""
+    if found := shutil.which("uv"):
+        return [found]
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
+
+
+def _run(command: list[str], root: Path) -> None:
+    """Run one step of the installation. Raises RunnerError with the last of what it said."""
+    quiet = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
+    try:
+        done = subprocess.run(
+            command,
+            env=quiet,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=INSTALL_TIMEOUT_S,
+        )
+        status, output = f"ended with status {done.returncode}", done.stdout
+        if done.returncode == 0:
+            return
+    except subprocess.TimeoutExpired as error:
+        status, output = f"took longer than {INSTALL_TIMEOUT_S / 60:.0f} minutes", error.stdout or b""
+    except OSError as error:
+        status, output = f"could not be started: {error.strerror}", b""
+    tail = "\n".join(output.decode(errors="replace").strip().splitlines()[-15:])
+    raise RunnerError(
+        f"installing the embedded Triton failed: {Path(command[0]).name} {status}\n{tail}",
+        where=str(root),
+        expected=f"{', '.join(REQUIREMENTS)} from PyPI",
+        remedy="check the network and pip's or uv's index settings; or use the runner `triton` with a server's address",
+    )
+
+
+def _packages(site: Path) -> dict[str, str]:
+    import importlib.metadata as metadata
+
+    found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions(path=[str(site)])}
+    return dict(sorted(found.items()))
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a file lock; it ends with the process, however that ends."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise RunnerError(
+            f"the cache cannot be written: {error.strerror}", where=str(path.parent), remedy="choose another folder"
+        ) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,171 @@
+"""What people see in a terminal: progress bars while a run goes on, one table at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress as Bars,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from parity.criteria import CriterionResult, Outcome
+from parity.progress import Step
+from parity.report.document import Pair, Report
+from parity.report.text import one_line
+
+WIDTH = 80
+STYLES = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
+REHEARSAL = "REHEARSAL: no TensorRT engine ran; this tests everything but the engine."
+
+
+class _Step:
+    def __init__(self, bars: Bars, task: TaskID) -> None:
+        self.bars = bars
+        self.task = task
+
+    def advance(self, count: int = 1) -> None:
+        """Move the bar."""
+        self.bars.advance(self.task, count)
+
+
+class RichProgress:
+    """Bars with rate and time left on standard error; nothing when that is no terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self.bars = Bars(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> RichProgress:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.bars.stop()
+
+    @contextmanager
+    def step(self, label: str, total: int | None = None) -> Iterator[Step]:
+        """Show one bar while the step runs."""
+        task = self.bars.add_task(escape(label), total=total, rate="")
+        try:
+            yield _RatedStep(self.bars, task)
+        finally:
+            self.bars.remove_task(task)
+
+
+class _RatedStep(_Step):
+    """A step that also shows how many units a second it does."""
+
+    def advance(self, count: int = 1) -> None:
+        """Move the bar and refresh the rate."""
+        super().advance(count)
+        speed = self.bars.tasks[self._index()].speed
+        self.bars.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
+
+    def _index(self) -> int:
+        return next(i for i, task in enumerate(self.bars.tasks) if task.id == self.task)
+
+
+def say(line: str) -> None:
+    """Print a line that belongs to the command's result."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def show(report: Report, page: Path) -> None:
+    """Print the run's table, at most 80 columns wide, its verdict and where the report is."""
+    console = Console(width=min(WIDTH, Console().width), highlight=False)
+    table = Table(title=_title(report), title_justify="left", title_style="bold", expand=False)
+    table.add_column("model", overflow="fold", max_width=14)
+    table.add_column("criterion", no_wrap=True)
+    table.add_column("observed", justify="right")
+    table.add_column("limit", justify="right")
+    table.add_column("outcome", no_wrap=True)
+    for pair in report.pairs:
+        for name, observed, limit, outcome in _rows(pair):
+            table.add_row(Text(one_line(pair.model)), name, observed, limit, outcome)
+        table.add_section()
+    console.print(table)
+    for pair in report.pairs:
+        for criterion in pair.criteria:
+            if criterion.outcome is not Outcome.PASS:
+                console.print(Text(f"{one_line(pair.model)}: {criterion.name}: {one_line(criterion.message)}"))
+    console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict])))
+    say(f"report: {_short(page)}")
+
+
+def _title(report: Report) -> str:
+    lines = [f"{report.phase} on {escape(one_line(report.dataset))}"]
+    if report.rehearsal:
+        lines.append(REHEARSAL)
+    if report.partial:
+        asked = max((pair.images.attempted for pair in report.pairs), default=0)
+        whole = max((pair.images.in_dataset for pair in report.pairs), default=0)
+        lines.append(f"PARTIAL: {asked} of {whole} images.")
+    return "\n".join(lines)
+
+
+def _rows(pair: Pair) -> Iterator[tuple[str, str, str, Text]]:
+    """AP of both sides first, then one row a criterion."""
+    sides = pair.accuracy.reference.AP, pair.accuracy.candidate.AP
+    shown = " -> ".join("undefined" if value is None else f"{value:.4f}" for value in sides)
+    yield "AP, ref -> cand", shown, "", Text("")
+    for criterion in pair.criteria:
+        yield criterion.name, _observed(criterion), _limit(criterion), Text(
+            criterion.outcome.value, STYLES[criterion.outcome]
+        )
+
+
+def _observed(criterion: CriterionResult) -> str:
+    if criterion.observed is None:
+        return "undefined"
+    unit = "%" if criterion.unit.startswith("%") else ""
+    if criterion.name == "map_variance":
+        return f"{criterion.observed:+.4f}{unit}"
+    return f"{criterion.observed:.6g}{unit}"
+
+
+def _limit(criterion: CriterionResult) -> str:
+    if criterion.limit is None:
+        return ""
+    unit = "%" if criterion.unit.startswith("%") else ""
+    sign = {"map_variance": "< ", "box_agreement": ">= "}.get(criterion.name, "")
+    return f"{sign}{criterion.limit:g}{unit}"
+
+
+def _short(page: Path) -> str:
+    """The page relative to where the reader is, when that is shorter."""
+    try:
+        return str(page.relative_to(Path.cwd()))
+    except ValueError:
+        return str(page)

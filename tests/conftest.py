@@ -1,0 +1,34 @@
+"""Options that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        default=False,
+        help="write the golden files again instead of comparing with them",
+    )
+
+
+@pytest.fixture
+def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with `tests/golden/NAME`, or write it there under `--update-golden`."""
+    update = bool(request.config.getoption("--update-golden"))
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if update:
+            path.write_text(text, "utf-8")
+        assert path.is_file(), f"{path} is missing; `pytest --update-golden` writes it"
+        assert text == path.read_text("utf-8"), f"{name} changed; if that is meant: pytest --update-golden"
+
+    return check

@@ -1,0 +1,64 @@
+"""One verdict from many outcomes; nothing passes by accident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from parity import gate, policies
+from parity.criteria import Outcome
+from parity.errors import UsageError
+from tests.unit.criteria.test_criteria import GOOD
+
+
+def test_a_verdict_over_nothing_is_inconclusive() -> None:
+    assert gate.verdict([]) is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("outcomes", product(Outcome, repeat=3))
+def test_the_worst_outcome_decides(outcomes: tuple[Outcome, ...]) -> None:
+    verdict = gate.verdict(outcomes)
+    if Outcome.FAIL in outcomes:
+        assert verdict is Outcome.FAIL
+    elif Outcome.INCONCLUSIVE in outcomes:
+        assert verdict is Outcome.INCONCLUSIVE
+    else:
+        assert verdict is Outcome.PASS
+
+
+def test_judge_gives_every_criterion_of_the_policy_in_order() -> None:
+    policy = policies.load("rehearsal")
+    results = gate.judge(policy, GOOD)
+    assert [r.name for r in results] == list(policy.criteria)
+    assert gate.verdict([r.outcome for r in results]) is Outcome.PASS
+    worse = gate.judge(policy, replace(GOOD, candidate_answered=frozenset()))
+    assert gate.verdict([r.outcome for r in worse]) is Outcome.FAIL
+
+
+def test_exit_codes_are_those_of_the_design() -> None:
+    assert {o.value: c for o, c in gate.EXIT_CODES.items()} == {"PASS": 0, "FAIL": 10, "INCONCLUSIVE": 11}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('phase = "x"', "no criteria"),
+        ('phase = "x"\n[criteria]', "no criteria"),
+        ("[criteria.image_coverage]", "`phase` is missing"),
+        ('phase = "x"\n[criteria.map_varianc]', "did you mean 'map_variance'?"),
+        ('phase = "x"\n[criteria.map_variance]\nlimit = 1', "criteria.map_variance.limit"),
+        ('phase = "x"\nlimits = 1\n[criteria.image_coverage]', "unknown key 'limits'"),
+        ("phase = ", "not TOML"),
+    ],
+)
+def test_policies_are_strict(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        policies.parse(text, where="mine.toml")
+    assert words in str(caught.value)
+
+
+def test_an_unknown_phase_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="rehearsal"):
+        policies.load("rehersal")
