@@ -1,0 +1,1 @@
+"""How the demo data set and the demo weights were made."""

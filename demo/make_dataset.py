@@ -1,7 +1,7 @@
 """Writes the street data: the committed COCO validation set, or a YOLO-format training set.
 
-    python -m demo.make_dataset coco datasets/street --images 500
-    python -m demo.make_dataset yolo /tmp/street-train --images 1400
+python -m demo.make_dataset coco datasets/street --images 500
+python -m demo.make_dataset yolo /tmp/street-train --images 1400
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ VALIDATION_SEEDS = 1_000_000
 TRAINING_SEEDS = 2_000_000
 EXIF_ORIENTATION = 0x0112
 TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_COUNTERCLOCKWISE, 8: cv2.ROTATE_90_CLOCKWISE}
-"""EXIF orientation to the turn that stored pixels need, so that a viewer who obeys the tag sees them upright."""
+"""EXIF orientation to the turn that stored pixels need, so that who obeys the tag sees them upright."""
 
 
 def scene_for(index: int, first_seed: int) -> Scene:
@@ -54,7 +55,9 @@ def write_coco(folder: Path, count: int) -> None:
     """Write images, `annotations.json` and `manifest.toml` with the SHA-256 of every file."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     numbers = {name: i for i, name in enumerate(CLASSES, start=1)}
-    images, annotations, digests = [], [], {}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    digests: dict[str, str] = {}
     for index in range(count):
         scene, name = scene_for(index, VALIDATION_SEEDS), f"{index + 1:06d}.jpg"
         data = jpeg(scene.pixels, index)
@@ -111,7 +114,9 @@ def write_yolo(folder: Path, count: int) -> None:
                 x, y, w, h = item.box
                 number_of_class = list(CLASSES).index(item.name)
                 centre = (x + w / 2) / width, (y + h / 2) / height
-                rows.append(f"{number_of_class} {centre[0]:.6f} {centre[1]:.6f} {w / width:.6f} {h / height:.6f}")
+                rows.append(
+                    f"{number_of_class} {centre[0]:.6f} {centre[1]:.6f} {w / width:.6f} {h / height:.6f}"
+                )
             (folder / "images" / split / f"{index:06d}.jpg").write_bytes(jpeg(scene.pixels, 0))
             (folder / "labels" / split / f"{index:06d}.txt").write_text("\n".join(rows))
     names = "\n".join(f"  {i}: {name}" for i, name in enumerate(CLASSES))

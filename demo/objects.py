@@ -95,10 +95,10 @@ def truck(canvas: Canvas, frame: Frame, owner: int, rng: np.random.Generator) ->
     for i in range(1, 4):
         u = split * i / 4
         canvas.line(frame, owner, (u, 0.04), (u, 0.78), 0.012, shade(load, 0.75))
+    canvas.polygon(frame, owner, [(split, 0.25), (0.92, 0.25), (1.0, 0.55), (1.0, 0.85), (split, 0.85)], cab)
     canvas.polygon(
-        frame, owner, [(split, 0.25), (0.92, 0.25), (1.0, 0.55), (1.0, 0.85), (split, 0.85)], cab
+        frame, owner, [(split + 0.06, 0.32), (0.9, 0.32), (0.95, 0.52), (split + 0.06, 0.52)], GLASS
     )
-    canvas.polygon(frame, owner, [(split + 0.06, 0.32), (0.9, 0.32), (0.95, 0.52), (split + 0.06, 0.52)], GLASS)
     canvas.box(frame, owner, 0.0, 0.78, 1.0, 0.86, (50, 50, 50))
     for u in (0.12, 0.27, 0.85):
         _wheel(canvas, frame, owner, u, 0.86, 0.13)
@@ -109,7 +109,9 @@ def traffic_light(canvas: Canvas, frame: Frame, owner: int, rng: np.random.Gener
     canvas.box(frame, owner, 0.0, 0.0, 1.0, 1.0, (35, 45, 40))
     lit = int(rng.integers(3))
     for i, colour in enumerate([(50, 50, 240), (50, 200, 245), (90, 220, 80)]):
-        canvas.ellipse(frame, owner, 0.5, 0.19 + 0.31 * i, 0.32, 0.12, colour if i == lit else shade(colour, 0.3))
+        canvas.ellipse(
+            frame, owner, 0.5, 0.19 + 0.31 * i, 0.32, 0.12, colour if i == lit else shade(colour, 0.3)
+        )
 
 
 def stop_sign(canvas: Canvas, frame: Frame, owner: int, rng: np.random.Generator) -> None:

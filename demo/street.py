@@ -94,9 +94,7 @@ def _clutter(canvas: Canvas, rng: np.random.Generator, horizon: int) -> None:
             canvas.box(frame, BACKGROUND, 0.2, 0.3, 0.8, 0.36, _colour(rng, 40, 230))
 
 
-def _place(
-    canvas: Canvas, rng: np.random.Generator, horizon: int, name: str, distance: float
-) -> Frame:
+def _place(canvas: Canvas, rng: np.random.Generator, horizon: int, name: str, distance: float) -> Frame:
     """A frame for a `name` at a distance from 0 (far) to 1 (near), standing on the ground or on a pole."""
     height, width = canvas.owner.shape
     metres_wide, metres_high = PROPORTIONS[name]

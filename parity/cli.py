@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import secrets
 import shlex
 import signal
 import sys
@@ -96,7 +96,9 @@ def serve_command(
         with stack:
             triton = server.triton
             say(f"Triton {triton.version} is ready; Ctrl-C stops it.")
-            say(f"  gRPC     {triton.grpc_url}\n  HTTP     {triton.http_url}\n  metrics  {triton.metrics_url}")
+            say(
+                f"  gRPC     {triton.grpc_url}\n  HTTP     {triton.http_url}\n  metrics  {triton.metrics_url}"
+            )
             say(f"  log      {triton.log_path}")
             serve.wait(server)
 
@@ -107,7 +109,7 @@ def main() -> None:
     app()
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     """Turn SIGTERM into an ordinary exit, so that every server is stopped on the way out."""
     raise SystemExit(128 + number)
 
@@ -154,7 +156,9 @@ def _with_dataset(config: RunFile, wanted: str | None) -> RunFile:
     if wanted is None:
         return config
     if wanted not in config.datasets:
-        raise UsageError(f"no data set is called {wanted!r}{hint(wanted, config.datasets)}", where="--dataset")
+        raise UsageError(
+            f"no data set is called {wanted!r}{hint(wanted, config.datasets)}", where="--dataset"
+        )
     return config.model_copy(update={"dataset": wanted})
 
 
@@ -163,10 +167,8 @@ def _cache(given: Path | None) -> Path:
 
 
 def _new_folder(out: Path, phase: str) -> Path:
-    """A folder name that no run has had yet; it is made when the first evidence is written."""
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    """A folder name of its own, even for runs that start together; it is made with the first evidence."""
     if out.exists() and not out.is_dir():
         raise UsageError("not a folder", where=f"--out {out}")
-    name = f"{stamp}-{phase}"
-    folder = out / name
-    return folder.resolve() if not folder.exists() else (out / f"{name}-{os.getpid()}").resolve()
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    return (out / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()

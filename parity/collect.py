@@ -43,7 +43,9 @@ def collect(
         try:
             for result in runner.predict(images):
                 if result.image_id not in wanted or result.image_id in results:
-                    raise RunnerError(f"the runner answered image {result.image_id} twice or unasked", where=label)
+                    raise RunnerError(
+                        f"the runner answered image {result.image_id} twice or unasked", where=label
+                    )
                 results[result.image_id] = _checked(result, len(categories))
                 step.advance()
         except ParityError as problem:
@@ -58,7 +60,9 @@ def _checked(result: ImageResult, classes: int) -> ImageResult:
     if result.boxes.shape != (n, 4) or result.classes.shape != (n,):
         problem = f"{result.boxes.shape} boxes, {n} scores, {result.classes.shape} classes"
     elif n and (result.classes.min() < 0 or result.classes.max() >= classes):
-        problem = f"class index {int(result.classes.min())} to {int(result.classes.max())} of {classes} classes"
+        problem = (
+            f"class index {int(result.classes.min())} to {int(result.classes.max())} of {classes} classes"
+        )
     elif not (np.isfinite(result.boxes).all() and np.isfinite(result.scores).all()):
         problem = "a box or score that is not finite"
     elif n and (result.scores.min() < 0 or result.scores.max() > 1):
@@ -81,7 +85,9 @@ def _tables(
     never = ImageResult(image_id=-1, status=Status.NOT_ATTEMPTED, message="the run ended before this image")
     rows = [results.get(image.image_id, never) for image in images]
     detections: dict[str, Any] = {
-        "image_id": np.repeat([r.image_id for r in answered], [len(r.scores) for r in answered]).astype(np.int64),
+        "image_id": np.repeat([r.image_id for r in answered], [len(r.scores) for r in answered]).astype(
+            np.int64
+        ),
         "category_id": categories[_joined([r.classes for r in answered], np.zeros(0, np.int64))],
         "score": _joined([r.scores for r in answered], np.zeros(0, np.float32)),
         **{name: boxes[:, i] for i, name in enumerate(("x1", "y1", "x2", "y2"))},

@@ -112,6 +112,16 @@ class RunFile(_Strict):
         return own or shared
 
 
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a run file, for editors; parity/schemas/ holds it as a file."""
+    document = RunFile.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "parity run file",
+        **{key: value for key, value in document.items() if key != "title"},
+    }
+
+
 def load(path: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:
     """Read and validate a run file; paths in it come out absolute.
 
@@ -122,7 +132,9 @@ def load(path: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"cannot be read: {error.strerror}", where=str(path), remedy="name a run file: parity run my-run.toml"
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            remedy="name a run file: parity run my-run.toml",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"not TOML: {error}", where=str(path)) from error
@@ -135,7 +147,9 @@ def load(path: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:
     problems += _name_problems(raw) + _runner_problems(raw, settings)
     if problems or run_file is None:
         raise UsageError(
-            join_problems(problems), where=str(path), remedy="docs/run-file.md describes every key of the run file"
+            join_problems(problems),
+            where=str(path),
+            remedy="docs/run-file.md describes every key of the run file",
         )
     return _absolute(run_file, path.resolve().parent)
 
@@ -181,9 +195,13 @@ def _runner_problems(raw: dict[str, Any], settings: Mapping[str, type[BaseModel]
                 continue  # a user's own runner checks its settings when it is imported
             if name not in settings:
                 known = hint(name, settings)
-                problems.append(f"{place}.runner: no runner is called {name!r}{known}; your own is `module:Class`")
+                problems.append(
+                    f"{place}.runner: no runner is called {name!r}{known}; your own is `module:Class`"
+                )
                 continue
-            problems += settings_problems(settings[name], {k: v for k, v in side.items() if k != "runner"}, place)
+            problems += settings_problems(
+                settings[name], {k: v for k, v in side.items() if k != "runner"}, place
+            )
     return problems
 
 

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 from parity.errors import EvidenceError, join_problems
 
 BOX_COLUMNS = ("x1", "y1", "x2", "y2")
-DETECTIONS_SCHEMA = pa.schema(
+DETECTIONS_SCHEMA: pa.Schema = pa.schema(
     [
         pa.field("image_id", pa.int64(), nullable=False),
         pa.field("category_id", pa.int64(), nullable=False),
         pa.field("score", pa.float32(), nullable=False),
-        *(pa.field(name, pa.float32(), nullable=False) for name in BOX_COLUMNS),
+        pa.field("x1", pa.float32(), nullable=False),
+        pa.field("y1", pa.float32(), nullable=False),
+        pa.field("x2", pa.float32(), nullable=False),
+        pa.field("y2", pa.float32(), nullable=False),
     ]
 )
 IMAGES_SCHEMA = pa.schema(
@@ -67,10 +70,15 @@ class Predictions:
     images: pa.Table
 
     @property
-    def answered(self) -> set[int]:
+    def attempted(self) -> frozenset[int]:
+        """Ids of all images of the run."""
+        return frozenset(self.images["image_id"].to_numpy().tolist())
+
+    @property
+    def answered(self) -> frozenset[int]:
         """Ids of the images with status OK."""
-        rows = zip(self.images["image_id"].to_pylist(), self.images["status"].to_pylist(), strict=True)
-        return {image_id for image_id, status in rows if status == Status.OK.value}
+        ok = np.array(self.images["status"].to_pylist(), object) == Status.OK.value
+        return frozenset(self.images["image_id"].to_numpy()[ok].tolist())
 
     def boxes(self) -> NDArray[np.float32]:
         """Corners `x1 y1 x2 y2` in pixels, shape (n, 4)."""
@@ -82,7 +90,7 @@ class Predictions:
         """One column of the detection table as NumPy, shape (n,)."""
         return np.asarray(self.detections[name].to_numpy())
 
-    def restricted_to(self, image_ids: set[int]) -> Predictions:
+    def restricted_to(self, image_ids: frozenset[int]) -> Predictions:
         """The same answers for some of the images only."""
         wanted = pa.array(sorted(image_ids), pa.int64())
         keep = [pa.compute.is_in(t["image_id"], value_set=wanted) for t in (self.detections, self.images)]
@@ -105,7 +113,11 @@ def build(detections: dict[str, Any], images: dict[str, Any]) -> Predictions:
 
 def canonical(detections: pa.Table, images: pa.Table) -> Predictions:
     """Sort both tables; ties are broken by category and box, never by arrival."""
-    order = [("image_id", "ascending"), ("score", "descending"), ("category_id", "ascending")]
+    order: list[tuple[str, Literal["ascending", "descending"]]] = [
+        ("image_id", "ascending"),
+        ("score", "descending"),
+        ("category_id", "ascending"),
+    ]
     order += [(name, "ascending") for name in BOX_COLUMNS]
     return Predictions(
         detections=detections.sort_by(order).combine_chunks(),
@@ -138,7 +150,7 @@ def _content_problems(predictions: Predictions) -> list[str]:
     ids = predictions.images["image_id"].to_numpy()
     if len(np.unique(ids)) != len(ids):
         problems.append("the images table names an image twice")
-    unknown = set(predictions.images["status"].to_pylist()) - {status.value for status in Status}
+    unknown = {str(s) for s in predictions.images["status"].to_pylist()} - {s.value for s in Status}
     if unknown:
         problems.append(f"unknown status {sorted(unknown)} in the images table")
     strangers = set(predictions.column("image_id").tolist()) - predictions.answered
@@ -151,7 +163,7 @@ def _content_problems(predictions: Predictions) -> list[str]:
 
 
 def write(predictions: Predictions, folder: Path, side: str) -> None:
-    """Store both tables as `<side>.detections.parquet` and `<side>.images.parquet`, each whole or not at all."""
+    """Store `<side>.detections.parquet` and `<side>.images.parquet`, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("detections", predictions.detections), ("images", predictions.images)):
         target = folder / f"{side}.{name}.parquet"
@@ -164,7 +176,7 @@ def write(predictions: Predictions, folder: Path, side: str) -> None:
 
 
 def read(folder: Path, side: str) -> Predictions:
-    """Load what `write` stored. Raises EvidenceError when a file is missing, truncated or not such a table."""
+    """Load what `write` stored. Raises EvidenceError when a file is missing, truncated or no such table."""
     tables = []
     for name in ("detections", "images"):
         path = folder / f"{side}.{name}.parquet"

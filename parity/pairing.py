@@ -1,7 +1,7 @@
 """The compiled loop of matching: greedy pairs of boxes by IoU. `parity.matching` states the rule."""
 
 # Compiled loops over plain arrays, which they take by position.
-# ruff: noqa: C901, PLR0912, PLR0915, PLR0917
+# ruff: noqa: C901, PLR0912, PLR0915
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _load(
     target: NDArray[np.float64],
     target_rows: NDArray[np.int64],
 ) -> int:
-    """Fill `target` with corners and score of the cell's boxes, those that reach `score` first; how many do."""
+    """Fill `target` with corners and score of the cell's boxes, those reaching `score` first; how many do."""
     place = 0
     reaching = 0
     for high in (True, False):

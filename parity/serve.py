@@ -13,7 +13,7 @@ from parity.errors import RunnerError, UsageError
 from parity.progress import Progress
 from parity.runners import RunnerContext
 from parity.runners.embedded import EmbeddedServer, start_embedded
-from parity.runners.triton import Settings
+from parity.runners.triton import TritonSettings
 
 
 def start(
@@ -21,7 +21,7 @@ def start(
 ) -> tuple[ExitStack, EmbeddedServer]:
     """Start the server; closing the stack stops it. Raises UsageError for candidates that have their own."""
     contexts: dict[str, RunnerContext] = {}
-    settings: dict[str, Settings] = {}
+    settings: dict[str, TritonSettings] = {}
     config = run_file.datasets[run_file.dataset]
     for name in models:
         side = run_file.side(name, "candidate")
@@ -32,7 +32,7 @@ def start(
                 expected="the runner 'triton' without `url`",
                 remedy="serve needs models that parity starts a server for itself",
             )
-        settings[name] = Settings.model_validate(side.settings)
+        settings[name] = TritonSettings.model_validate(side.settings)
     needs_images = any(s.precision == "int8" for s in settings.values())
     sample: tuple[ImageRecord, ...] = load(run_file.dataset, config, progress).images if needs_images else ()
     with ExitStack() as stack:

@@ -43,9 +43,9 @@ def percentile_interval(samples: NDArray[np.float64], *, confidence: float = 0.9
     """Percentile bootstrap interval (Efron and Tibshirani 1993, chapter 13) of finite samples, shape (m,).
 
     With m samples in order, x[0] to x[m-1], the ends are x[k] and x[m-1-k] for
-    k = floor((m-1) (1-confidence) / 2): the neighbours that lie outside Hyndman and Fan's type 7 quantiles, NumPy's "lower" and "higher". So an
-    interval is never narrower than with interpolation, both ends are values that occurred, an outlier cannot
-    be averaged away, and swapping the sides mirrors it exactly.
+    k = floor((m-1) (1-confidence) / 2): the outer neighbours of Hyndman and Fan's type 7 quantiles,
+    NumPy's "lower" and "higher". Chosen because the interval is then never narrower than the interpolated
+    one, both ends are values that occurred, and swapping the sides mirrors it exactly.
 
     None when there are fewer than `least_resamples(confidence)` samples, for then the ends would only be the
     extremes. Raises EvidenceError for samples that are not finite, UsageError for a confidence not in (0, 1).

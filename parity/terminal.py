@@ -13,15 +13,18 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress as Bars,
     SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import (
+    Progress as Bars,
+)
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import Self
 
 from parity.criteria import CriterionResult, Outcome
 from parity.progress import Step
@@ -61,7 +64,7 @@ class RichProgress:
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> RichProgress:
+    def __enter__(self) -> Self:
         self.bars.start()
         return self
 
@@ -119,7 +122,9 @@ def show(report: Report, page: Path) -> None:
     for pair in report.pairs:
         for criterion in pair.criteria:
             if criterion.outcome is not Outcome.PASS:
-                console.print(Text(f"{one_line(pair.model)}: {criterion.name}: {one_line(criterion.message)}"))
+                console.print(
+                    Text(f"{one_line(pair.model)}: {criterion.name}: {one_line(criterion.message)}")
+                )
     console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict])))
     say(f"report: {_short(page)}")
 
@@ -141,8 +146,11 @@ def _rows(pair: Pair) -> Iterator[tuple[str, str, str, Text]]:
     shown = " -> ".join("undefined" if value is None else f"{value:.4f}" for value in sides)
     yield "AP, ref -> cand", shown, "", Text("")
     for criterion in pair.criteria:
-        yield criterion.name, _observed(criterion), _limit(criterion), Text(
-            criterion.outcome.value, STYLES[criterion.outcome]
+        yield (
+            criterion.name,
+            _observed(criterion),
+            _limit(criterion),
+            Text(criterion.outcome.value, STYLES[criterion.outcome]),
         )
 
 

@@ -123,7 +123,7 @@ def index_truth(truth: GroundTruth, *, image_ids: Iterable[int], category_ids: I
 
 
 def counting(areas: NDArray[np.float64], crowd: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which boxes count in each area range, bool (4, n); ranges include both ends, crowd regions never count."""
+    """Which boxes count in each area range, bool (4, n): both ends included, crowd regions never."""
     return (areas >= AREA_RANGES[:, :1]) & (areas <= AREA_RANGES[:, 1:]) & ~crowd
 
 

@@ -9,7 +9,7 @@ positive, `ignored` for one that counts neither way. Neither bit set is a false 
 
 # Compiled loops over plain arrays: they take them by position, and cutting them smaller would hide the order
 # of decisions that has to be the same as in pycocotools.
-# ruff: noqa: C901, PLR0912, PLR0915, PLR0917
+# ruff: noqa: C901, PLR0912, PLR0915
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ rank d1, d2, d1, d2. Such runs are replayed copy by copy, unless all in the run 
 """
 
 # Compiled loops over plain arrays, which they take by position.
-# ruff: noqa: C901, PLR0912, PLR0917
+# ruff: noqa: C901, PLR0912
 
 from __future__ import annotations
 

@@ -50,35 +50,38 @@ def assess(
     reference: Predictions,
     candidate: Predictions,
     provenance: dict[str, Any],
+    timings: dict[str, float],
     folder: Path,
     progress: Progress,
 ) -> Assessment:
-    """Judge one model. Accuracy is measured on the images that both sides answered; the others are counted
-    and named, and `image_coverage` fails for them.
+    """Judge one model.
+
+    Accuracy is measured on the images that both sides answered; the others are counted and named, and
+    `image_coverage` fails for them.
 
     Raises EvidenceError when the two images tables are not about the same images.
     """
-    attempted = frozenset(reference.images["image_id"].to_pylist())
-    if attempted != frozenset(candidate.images["image_id"].to_pylist()):
+    attempted = reference.attempted
+    if attempted != candidate.attempted:
         raise EvidenceError("the sides were asked for different images", where=f"model {model!r}")
     both = reference.answered & candidate.answered
-    variance = policy.criteria.get("map_variance", MapVarianceParameters())
-    rule = policy.criteria.get("box_agreement", BoxAgreementParameters())
-    assert isinstance(variance, MapVarianceParameters) and isinstance(rule, BoxAgreementParameters)  # noqa: S101, PT018
-
+    variance = policy.parameters(MapVarianceParameters, "map_variance")
+    rule = policy.parameters(BoxAgreementParameters, "box_agreement")
     truth = index_truth(dataset.ground_truth, image_ids=both, category_ids=dataset.categories)
     sides = [evaluate(truth, side.restricted_to(both).detections) for side in (reference, candidate)]
     with progress.step(f"{model}: {variance.resamples} bootstrap resamples"):
         samples = paired_bootstrap(*sides, resamples=variance.resamples, seed=SEED)
     accuracy = sections.accuracy(dataset, sides[0], sides[1], samples, variance.confidence)
-    matching = match(reference.detections, candidate.detections, image_ids=both, score=rule.score, iou=rule.iou)
+    matching = match(
+        reference.detections, candidate.detections, image_ids=both, score=rule.score, iou=rule.iou
+    )
     classified = agreement.classify(matching, moved_iou=rule.moved_iou, rescored_by=rule.rescored_by)
     summary = agreement.summarise(classified)
     difference = accuracy.difference["AP"]
     evidence = PairEvidence(
         attempted=attempted,
-        reference_answered=frozenset(reference.answered),
-        candidate_answered=frozenset(candidate.answered),
+        reference_answered=reference.answered,
+        candidate_answered=candidate.answered,
         nonfinite_reference=int(np.sum(reference.images["nonfinite"].to_numpy())),
         nonfinite_candidate=int(np.sum(candidate.images["nonfinite"].to_numpy())),
         ap_difference=difference.relative_percent,
@@ -100,7 +103,7 @@ def assess(
         agreement=Agreement(**{name: getattr(summary, name) for name in Agreement.model_fields}),
         criteria=criteria,
         worst_images=gallery.worst_images(model, dataset, reader, rows, classified, folder),
-        timings={},
+        timings={step: round(seconds, 3) for step, seconds in timings.items()},
         provenance={**provenance, "dataset": sections.dataset_facts(dataset)},
     )
     return Assessment(pair=pair, images=rows, differences=tables.differences(model, dataset, classified))

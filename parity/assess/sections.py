@@ -160,8 +160,8 @@ def notes(pairs: Sequence[Pair]) -> list[str]:
         left_out = counts.attempted - counts.answered_by_both
         if left_out:
             lines.append(
-                f"{pair.model}: accuracy and agreement rest on the {counts.answered_by_both} images that both "
-                f"sides answered; {left_out} of {counts.attempted} are missing from them."
+                f"{pair.model}: accuracy and agreement rest on the {counts.answered_by_both} images that "
+                f"both sides answered; {left_out} of {counts.attempted} are missing from them."
             )
         embedded = pair.provenance.get("candidate", {}).get("embedded", {})
         lines += [f"{pair.model}: {line}" for line in embedded.get("notes", [])]

@@ -12,13 +12,17 @@ from parity.detections import Predictions, Status
 from parity.report.tables import DIFFERENCES_COLUMNS, IMAGES_COLUMNS
 
 
-def images(model: str, reference: Predictions, candidate: Predictions, classified: Classified) -> pd.DataFrame:
+def images(
+    model: str, reference: Predictions, candidate: Predictions, classified: Classified
+) -> pd.DataFrame:
     """One row an image, columns IMAGES_COLUMNS; counts are empty where a side did not answer."""
     frame = reference.images.to_pandas()[["image_id", "file_name", "status", "message"]]
     frame = frame.rename(columns={"status": "reference_status", "message": "reference_message"})
     other = candidate.images.to_pandas()[["image_id", "status", "message"]]
     other = other.rename(columns={"status": "candidate_status", "message": "candidate_message"})
-    frame = frame.merge(other, on="image_id", validate="one_to_one").sort_values("image_id", ignore_index=True)
+    frame = frame.merge(other, on="image_id", validate="one_to_one").sort_values(
+        "image_id", ignore_index=True
+    )
     frame.insert(0, "model", model)
     ids = frame["image_id"].to_numpy()
     ok = Status.OK.value
@@ -42,7 +46,7 @@ def images(model: str, reference: Predictions, candidate: Predictions, classifie
         frame.loc[~both, name] = pd.NA
     lowest = pd.Series(classified.iou, dtype="float64").groupby(pairs).min()
     frame["lowest_iou"] = frame["image_id"].map(lowest)
-    return frame[list(IMAGES_COLUMNS)]
+    return pd.DataFrame(frame[list(IMAGES_COLUMNS)])
 
 
 def _reaching(classified: Classified, side: str) -> np.ndarray:
@@ -58,4 +62,4 @@ def differences(model: str, dataset: Dataset, classified: Classified) -> pd.Data
     frame["model"] = model
     frame["file_name"] = frame["image_id"].map(names)
     frame["category"] = frame["category_id"].map(dataset.categories)
-    return frame[list(DIFFERENCES_COLUMNS)]
+    return pd.DataFrame(frame[list(DIFFERENCES_COLUMNS)])

@@ -72,8 +72,15 @@ class PairEvidence:
 class Criterion(Protocol):
     """A module-level object in `CRITERIA`: a name, its parameters and the judgement."""
 
-    name: str
-    parameters: type[Parameters]
+    @property
+    def name(self) -> str:
+        """What policies call it."""
+        ...
+
+    @property
+    def parameters(self) -> type[Parameters]:
+        """What a policy may set."""
+        ...
 
     def judge(self, evidence: PairEvidence, parameters: Any) -> CriterionResult:
         """Judge the evidence."""

@@ -16,7 +16,9 @@ class BoxAgreementParameters(Parameters):
     score: float = Field(0.25, ge=0, lt=1, description="Detections under it are only partners.")
     iou: float = Field(0.5, gt=0, le=1, description="Least IoU of a match.")
     moved_iou: float = Field(0.95, gt=0, le=1, description="A matched pair under it has moved.")
-    rescored_by: float = Field(0.02, ge=0, le=1, description="A pair whose scores differ by more is rescored.")
+    rescored_by: float = Field(
+        0.02, ge=0, le=1, description="A pair whose scores differ by more is rescored."
+    )
 
 
 class BoxAgreement:
@@ -42,7 +44,10 @@ class BoxAgreement:
             outcome, message = Outcome.PASS, f"{seen}, surely at least {limit:g} %."
         else:
             outcome = Outcome.INCONCLUSIVE
-            message = f"{seen}; the interval starts at {interval[0]:.2f} %, under {limit:g} %: more images are needed."
+            message = (
+                f"{seen}; the interval starts at {interval[0]:.2f} %, under {limit:g} %: "
+                "more images are needed."
+            )
         return self._result(outcome, observed, limit, interval, n, message)
 
     def _result(

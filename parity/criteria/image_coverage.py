@@ -33,7 +33,7 @@ class ImageCoverage:
             missing = len(evidence.attempted - evidence.reference_answered)
             message = (
                 f"Of {n} images the reference left {missing} unanswered and the candidate "
-                f"{len(evidence.attempted - evidence.candidate_answered)}; images.csv names them with the reason."
+                f"{len(evidence.attempted - evidence.candidate_answered)}; images.csv says why."
             )
         return CriterionResult(
             name=self.name,

@@ -55,9 +55,7 @@ class MapVariance:
         )
 
 
-def _sentence(
-    outcome: Outcome, value: float, interval: tuple[float, float], limit: float, n: int
-) -> str:
+def _sentence(outcome: Outcome, value: float, interval: tuple[float, float], limit: float, n: int) -> str:
     seen = f"AP changed by {value:+.4f} %, interval {interval[0]:+.4f} to {interval[1]:+.4f} %"
     if outcome is Outcome.PASS:
         return f"{seen}: all of it inside the limit of {limit:g} %."

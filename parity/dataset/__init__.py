@@ -53,24 +53,26 @@ def load(name: str, config: DatasetConfig, progress: Progress | None = None) -> 
     else:
         image_root = _nearby_images(path)
     if not image_root.is_dir():
-        raise EvidenceError("no such image folder", where=str(image_root), remedy="set `images` in the run file")
+        raise EvidenceError(
+            "no such image folder", where=str(image_root), remedy="set `images` in the run file"
+        )
     expected = manifest.get("sha256", {})
     if "annotations" in manifest:
         _verify_annotations(path, annotations, expected)
     images, categories, truth = coco.read(annotations, image_root)
     folder = path if path.is_dir() else image_root
-    return _finish(
-        name, folder, images, categories, truth, sha256_of_file(annotations), expected, progress
-    )
+    return _finish(name, folder, images, categories, truth, sha256_of_file(annotations), expected, progress)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        manifest = tomllib.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise EvidenceError(
-            "the folder has no manifest.toml", where=str(folder), remedy="name the annotations file itself as `path`"
+            "the folder has no manifest.toml",
+            where=str(folder),
+            remedy="name the annotations file itself as `path`",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EvidenceError(f"not TOML: {error}", where=str(path)) from error
@@ -84,7 +86,9 @@ def _inside(folder: Path, manifest: dict[str, Any], key: str) -> Path:
     path = safe_path(folder, str(manifest.get(key, "")))
     if path is None or not path.exists():
         raise EvidenceError(
-            f"`{key}` is {manifest.get(key)!r}", where=str(folder / MANIFEST), expected=f"a path inside {folder}"
+            f"`{key}` is {manifest.get(key)!r}",
+            where=str(folder / MANIFEST),
+            expected=f"a path inside {folder}",
         )
     return path
 
@@ -97,7 +101,9 @@ def _nearby_images(annotations: Path) -> Path:
         if place.is_dir():
             return place
     raise EvidenceError(
-        "no image folder near it", where=str(annotations), remedy="set `images` of the data set in the run file"
+        "no image folder near it",
+        where=str(annotations),
+        remedy="set `images` of the data set in the run file",
     )
 
 
@@ -130,7 +136,9 @@ def _finish(
             digest = sha256_of_file(image.path)
             key = image.path.relative_to(folder).as_posix() if expected else image.file_name
             if expected and expected.get(key) != digest:
-                problems.add(f"{key} has SHA-256 {digest}, the manifest says {expected.get(key, 'nothing of it')}")
+                problems.add(
+                    f"{key} has SHA-256 {digest}, the manifest says {expected.get(key, 'nothing of it')}"
+                )
             combined.update(f"{image.file_name}\0{digest}\n".encode())
             step.advance()
     problems.raise_if_any()

@@ -72,7 +72,9 @@ def _parse(path: Path) -> dict[str, list[Any]]:
     except OSError as error:
         raise EvidenceError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
-        raise EvidenceError(f"not JSON: {error}", where=str(path), expected="a COCO instances file") from error
+        raise EvidenceError(
+            f"not JSON: {error}", where=str(path), expected="a COCO instances file"
+        ) from error
     problems = Problems(path)
     for key in ("images", "annotations", "categories"):
         value = document.get(key) if isinstance(document, dict) else None
@@ -121,7 +123,9 @@ def _images(rows: list[Any], root: Path, problems: Problems) -> list[ImageRecord
         elif not path.is_file():
             problems.add(f"images[{i}] names {name!r}, which is not a file in {root}")
         else:
-            records.append(ImageRecord(image_id=number, file_name=name, path=path, width=width, height=height))
+            records.append(
+                ImageRecord(image_id=number, file_name=name, path=path, width=width, height=height)
+            )
     for number, count in Counter(row.get("id") for row in rows if _is_int(row.get("id"))).items():
         if count > 1:
             problems.add(f"{count} images have the id {number}")
@@ -140,10 +144,17 @@ def _annotations(
             continue
         box = row.get("bbox")
         if not _is_box(box):
-            problems.add(f"annotations[{i}] (id {number}) needs `bbox` as four finite numbers, width and height >= 0")
+            problems.add(
+                f"annotations[{i}] (id {number}) needs `bbox` as four finite numbers, width and height >= 0"
+            )
             continue
         area = row.get("area", box[2] * box[3])
-        if isinstance(area, bool) or not isinstance(area, (int, float)) or not math.isfinite(area) or area < 0:
+        if (
+            isinstance(area, bool)
+            or not isinstance(area, (int, float))
+            or not math.isfinite(area)
+            or area < 0
+        ):
             problems.add(f"annotations[{i}] (id {number}) has area {area!r}")
             continue
         if category not in categories:

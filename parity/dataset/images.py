@@ -68,11 +68,13 @@ class OpenCvReader:
             )
         if min(header.width, header.height) < LEAST_SIDE:
             raise ImageProblem(
-                Status.UNSUPPORTED, f"{header.width}x{header.height} pixels, the shorter side must be {LEAST_SIDE}"
+                Status.UNSUPPORTED,
+                f"{header.width}x{header.height} pixels, the shorter side must be {LEAST_SIDE}",
             )
         if header.kind not in self.accepted:
             raise ImageProblem(
-                Status.UNSUPPORTED, f"{header.kind} image; 8-bit RGB expected (`accept` in the run file can allow it)"
+                Status.UNSUPPORTED,
+                f"{header.kind} image; 8-bit RGB expected (`accept` in the run file can allow it)",
             )
         if (header.width, header.height) != (image.width, image.height):
             raise ImageProblem(
@@ -101,7 +103,12 @@ def read_header(data: bytes) -> Header:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 width, height = picture.size
-                turned = picture.format == "JPEG" and picture.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = picture.format == "JPEG" and picture.getexif().get(EXIF_ORIENTATION, 1) in (
+                    5,
+                    6,
+                    7,
+                    8,
+                )
                 kind = KIND_OF_MODE.get(picture.mode, picture.mode)
                 form = str(picture.format)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -114,7 +121,9 @@ def read_header(data: bytes) -> Header:
         kind = "16-bit"  # Pillow reports 16-bit colour as RGB
     if _truncated(form, data):
         raise ImageProblem(Status.UNREADABLE, "truncated: the file ends before the picture does")
-    return Header(format=form, kind=kind, width=height if turned else width, height=width if turned else height)
+    return Header(
+        format=form, kind=kind, width=height if turned else width, height=width if turned else height
+    )
 
 
 def _truncated(form: str, data: bytes) -> bool:

@@ -20,9 +20,7 @@ LABEL_TOLERANCE = 0.01
 """How far, in shares of the image, a label may leave it before it counts as wrong."""
 
 
-def read(
-    path: Path, split: str
-) -> tuple[Path, tuple[ImageRecord, ...], dict[int, str], GroundTruth, str]:
+def read(path: Path, split: str) -> tuple[Path, tuple[ImageRecord, ...], dict[int, str], GroundTruth, str]:
     """Folder, images, categories, ground truth and the digest of all labels of one split.
 
     Category ids are the class indices plus one; image ids count from one in the order of file names. An
@@ -52,7 +50,9 @@ def read(
             for category, box in _labels(text, label, width, height, len(categories), problems):
                 rows.append((image_id, category, box))
     if records and not rows:
-        problems.add(f"no label file of the split {split!r} holds a box; without them there is no ground truth")
+        problems.add(
+            f"no label file of the split {split!r} holds a box; without them there is no ground truth"
+        )
     problems.raise_if_any()
     boxes = np.array([row[2] for row in rows], np.float64).reshape(-1, 4)
     truth = GroundTruth(
@@ -73,7 +73,9 @@ def _parse(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise EvidenceError(f"not YAML: {error}", where=str(path)) from error
     if not isinstance(document, dict):
-        raise EvidenceError("not a mapping", where=str(path), expected="a YOLO data.yaml with `names` and splits")
+        raise EvidenceError(
+            "not a mapping", where=str(path), expected="a YOLO data.yaml with `names` and splits"
+        )
     return document
 
 
@@ -99,19 +101,22 @@ def _image_files(document: dict[str, Any], split: str, root: Path, problems: Pro
         place = safe_path(root, str(entry))
         if place is None:
             problems.add(f"{split}: {entry!r} leaves the folder {root}")
-        elif place.is_dir():
-            for file in place.rglob("*"):
-                if file.suffix.lower() in SUFFIXES:
-                    _keep(file.relative_to(root).as_posix(), root, found, problems)
-        elif place.is_file():
-            for line in place.read_text(encoding="utf-8").splitlines():
-                if line.strip():
-                    _keep(line.strip(), root, found, problems)
+        elif place.exists():
+            for name in _listed(place, root):
+                _keep(name, root, found, problems)
         else:
             problems.add(f"{split}: {entry!r} is neither a folder nor a list of images in {root}")
     if not found and not problems.lines:
         problems.add(f"the split {split!r} has no images")
     return sorted(found)
+
+
+def _listed(place: Path, root: Path) -> list[str]:
+    """Names of the images in a folder, or of those that a text file lists, relative to `root`."""
+    if place.is_dir():
+        return [f.relative_to(root).as_posix() for f in place.rglob("*") if f.suffix.lower() in SUFFIXES]
+    lines = place.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _keep(name: str, root: Path, found: set[Path], problems: Problems) -> None:
@@ -147,7 +152,11 @@ def _labels(
             numbers = [float(cell) for cell in cells]
         except ValueError:
             numbers = []
-        if len(numbers) < 5 or (len(numbers) > 5 and len(numbers) % 2 == 0) or not all(map(math.isfinite, numbers)):
+        if (
+            len(numbers) < 5
+            or (len(numbers) > 5 and len(numbers) % 2 == 0)
+            or not all(map(math.isfinite, numbers))
+        ):
             problems.add(f"{label} line {i}: expected `class cx cy width height` or a polygon")
             continue
         if numbers[0] not in range(classes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,6 +18,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+P = TypeVar("P", bound=Parameters)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
@@ -26,6 +28,11 @@ class Policy:
     phase: str
     description: str
     criteria: dict[str, Parameters]
+
+    def parameters(self, kind: type[P], name: str) -> P:
+        """A criterion's parameters, its defaults where the policy does not have the criterion."""
+        found = self.criteria.get(name)
+        return found if isinstance(found, kind) else kind()
 
 
 def phases() -> tuple[str, ...]:

@@ -82,7 +82,11 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """All boxes of one image, in drawing order: agreeing ones first, so that differing ones lie on top."""
+    """All boxes of one image in drawing order.
+
+    Agreeing ones first, so that differing ones lie on top; within both the candidate's last, so that its
+    dashes show on the reference's solid line where boxes coincide.
+    """
 
     unit: float
     marks: list[Mark]
@@ -90,7 +94,8 @@ class Overlay:
     @property
     def differing(self) -> list[Mark]:
         """The numbered marks, in the order of their numbers."""
-        return [mark for mark in self.marks if mark.number is not None]
+        numbered = [(mark.number, mark) for mark in self.marks if mark.number is not None]
+        return [mark for _, mark in sorted(numbered, key=lambda item: item[0])]
 
 
 def overlay(image: WorstImage) -> Overlay:
@@ -104,6 +109,7 @@ def overlay(image: WorstImage) -> Overlay:
         label = _placed(box, f"{number} {box.kind}", image, unit, taken)
         taken.append(label)
         marks.append(_mark(box, number, label, unit))
+    marks.sort(key=lambda mark: (mark.number is not None, mark.box.side == "candidate"))
     return Overlay(unit=round(unit, 4), marks=marks)
 
 

@@ -80,7 +80,8 @@ DIFFERENCES_COLUMNS = (
     "drift_pixels",
 )
 """One row a differing detection. `kind` is missing, extra, moved or rescored; scores are 0 to 1; corners are
-in pixels of the original image; `iou` (0 to 1) and `drift_pixels` (greatest corner coordinate difference)
+in pixels of the original image; a pair that both moved and was
+rescored has two rows; `iou` (0 to 1) and `drift_pixels` (greatest corner coordinate difference)
 belong to matched pairs; the side that has no such detection is empty."""
 
 # After white space too, and the full-width forms, which some spreadsheets take for the plain ones.

@@ -49,7 +49,10 @@ def parse(text: str, where: str) -> Any:
     try:
         from google.protobuf import text_format
         from tritonclient.grpc import model_config_pb2
-    except (ImportError, RuntimeError) as error:  # tritonclient turns the import error of grpc into the latter
+    except (
+        ImportError,
+        RuntimeError,
+    ) as error:  # tritonclient turns the import error of grpc into the latter
         raise RunnerError(
             f"tritonclient cannot be imported: {error}", remedy="pip install 'triton-parity[triton]'"
         ) from error
@@ -84,7 +87,9 @@ def read(folder: Path) -> Any:
     if not config.input or not config.output:
         problems.append("it names no input or no output")
     if config.max_batch_size < 1:
-        problems.append(f"max_batch_size is {config.max_batch_size}; detectors are served in batches of at least 1")
+        problems.append(
+            f"max_batch_size is {config.max_batch_size}; detectors are served in batches of at least 1"
+        )
     if config.WhichOneof("scheduling_choice") not in (None, "dynamic_batching"):
         problems.append(f"{config.WhichOneof('scheduling_choice')} is not a plain model's scheduling")
     if problems:
@@ -108,7 +113,11 @@ def derive_embedded(
     """
     folder = repository / name
     if not folder.is_dir():
-        config, notes, digest = _from_network(name, signature, bool(labels)), ["no production configuration"], ""
+        config, notes, digest = (
+            _from_network(name, signature, bool(labels)),
+            ["no production configuration"],
+            "",
+        )
         files = {"labels.txt": "".join(f"{label}\n" for label in labels)} if labels else {}
     else:
         config, notes = read(folder), []
@@ -189,10 +198,11 @@ def _take_dims(config: Any, signature: Signature, notes: list[str]) -> None:
             )
             if fits:
                 continue
-            notes.append(f"{tensor.name} is {list(dims)} in the exported network, {list(declared)} in production")
+            notes.append(
+                f"{tensor.name} is {list(dims)} in the exported network, {list(declared)} in production"
+            )
             tensor.dims[:] = dims
-            if tensor.HasField("reshape"):
-                tensor.ClearField("reshape")
+            tensor.ClearField("reshape")
             for warmup in config.model_warmup:
                 if tensor.name in warmup.inputs:
                     warmup.inputs[tensor.name].dims[:] = dims
@@ -221,7 +231,13 @@ def _label_files(config: Any, folder: Path) -> dict[str, str]:
 def _serve_on_cpu(config: Any, notes: list[str], threads: int) -> None:
     """Replace backend and instances, and leave out what only an engine on a GPU can do."""
     config.backend = "python"
-    for name in ("platform", "default_model_filename", "cc_model_filenames", "optimization", "instance_group"):
+    for name in (
+        "platform",
+        "default_model_filename",
+        "cc_model_filenames",
+        "optimization",
+        "instance_group",
+    ):
         config.ClearField(name)
     config.instance_group.add(kind="KIND_CPU", count=1)
     if config.HasField("version_policy") and not config.version_policy.HasField("latest"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -10,20 +9,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.config import Head, ModelConfig
+from parity.config import ModelConfig
 from parity.errors import EvidenceError, RunnerError, UsageError
 from parity.progress import Progress, Silent
 from parity.provenance import package_version, sha256_of_file
-from parity.repository.precision import Precision, Signature, TensorSpec
+from parity.repository.exported import ExportedModel, read_entry
+from parity.repository.lock import exclusive
+from parity.repository.precision import Precision
+
+__all__ = ["ExportedModel", "export_onnx"]
 
 OPSET = 17
 RECIPE = 1
@@ -37,38 +38,13 @@ _WORKER_ENVIRONMENT = {
     "YOLO_VERBOSE": "false",
     "YOLO_OFFLINE": "true",
     "ULTRALYTICS_SAFE_LOAD": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "PYTHONHASHSEED": "0",
 }
-"""No installing, no talking, no network, and weights are read without running code that they carry."""
+"""No installing, no talking, no network, and weights are read without running code that they carry.
 
-
-@dataclass(frozen=True, kw_only=True)
-class ExportedModel:
-    """An ONNX network in the cache.
-
-    sha256: of the file at `path`. names: class names that the weights carry, by class index; the caller
-    compares them with the run file's. calibration: how many images INT8 was calibrated on, and the digest
-    of their tensors. versions: of the packages that made it.
-    """
-
-    path: Path
-    sha256: str
-    weights_sha256: str
-    family: str
-    head: Head
-    precision: Precision
-    input_size: tuple[int, int]
-    names: tuple[str, ...]
-    signature: Signature
-    opset: int
-    calibration_images: int
-    calibration_sha256: str
-    versions: dict[str, str]
-
-    def provenance(self) -> dict[str, Any]:
-        """What a report says about it; JSON values only, and no path."""
-        document = asdict(self)
-        del document["path"]
-        return document
+ONNX Runtime reports models to Microsoft from 1.29 on unless told not to. onnxslim orders nodes by hashes:
+with a fixed seed the same weights give the same file."""
 
 
 def export_onnx(
@@ -113,13 +89,13 @@ def export_onnx(
         source = export_onnx(model, "fp32", cache, progress=progress)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:24]
     entry = cache / "onnx" / digest
-    with _lock(entry.parent / f".{digest}.lock"):
-        found = _read_entry(entry, settings)
+    with exclusive(entry.parent / f".{digest}.lock"):
+        found = read_entry(entry, settings)
         if found is not None:
             return found
         with progress.step(f"exporting {model.weights.name} to ONNX ({precision})"):
             _build_entry(entry, settings, model, source, tensors)
-    built = _read_entry(entry, settings)
+    built = read_entry(entry, settings)
     if built is None:
         raise RunnerError(
             "the export was damaged as soon as it was written",
@@ -186,6 +162,7 @@ def _run_worker(work: Path, request: dict[str, Any]) -> dict[str, Any]:
     try:
         done = subprocess.run(
             command,
+            check=False,
             cwd=work,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -206,46 +183,10 @@ def _run_worker(work: Path, request: dict[str, Any]) -> dict[str, Any]:
         )
     answer: dict[str, Any] = json.loads(answer_path.read_text(encoding="utf-8"))
     if "error" in answer:
-        error = answer["error"]
-        kind = UsageError if error.pop("kind") == "usage" else EvidenceError
-        raise kind(error.pop("found"), **error)
+        told = answer["error"]
+        kind = UsageError if told.pop("kind") == "usage" else EvidenceError
+        raise kind(told.pop("found"), **told)
     return answer
-
-
-def _read_entry(entry: Path, settings: dict[str, Any]) -> ExportedModel | None:
-    """What the cache holds, or None when it is missing, damaged or of other settings."""
-    try:
-        document = json.loads((entry / "export.json").read_text(encoding="utf-8"))
-        if any(document.get(key) != value for key, value in settings.items()):
-            return None
-        if sha256_of_file(entry / "model.onnx") != document["sha256"]:
-            return None
-        signature = document["signature"]
-        height, width = document["input_size"]
-        return ExportedModel(
-            path=entry / "model.onnx",
-            sha256=document["sha256"],
-            weights_sha256=document["weights_sha256"],
-            family=document["family"],
-            head=document["head"],
-            precision=document["precision"],
-            input_size=(height, width),
-            names=tuple(document["names"]),
-            signature=Signature(
-                inputs=tuple(_spec(row) for row in signature["inputs"]),
-                outputs=tuple(_spec(row) for row in signature["outputs"]),
-            ),
-            opset=document["opset"],
-            calibration_images=document["calibration_images"],
-            calibration_sha256=document["calibration_sha256"],
-            versions=document["versions"],
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EvidenceError):
-        return None
-
-
-def _spec(row: dict[str, Any]) -> TensorSpec:
-    return TensorSpec(name=row["name"], datatype=row["datatype"], dims=tuple(row["dims"]))
 
 
 def _calibration(tensors: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -280,18 +221,3 @@ def _versions() -> dict[str, str]:
             remedy="pip install 'triton-parity[torch,embedded]'",
         )
     return versions
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a file lock; it ends with the process, however that ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise RunnerError(
-            f"the cache cannot be written: {error.strerror}", where=str(path.parent), remedy="choose another folder"
-        ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

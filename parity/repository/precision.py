@@ -67,7 +67,7 @@ def read_signature(onnx: Path, input_size: tuple[int, int]) -> Signature:
         session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions have no common base
         raise EvidenceError(
-            f"ONNX Runtime cannot load it ({_first_line(error)})",
+            f"ONNX Runtime cannot load it ({first_line(error)})",
             where=str(onnx),
             expected="an ONNX network that ONNX Runtime runs",
         ) from error
@@ -84,7 +84,7 @@ def read_signature(onnx: Path, input_size: tuple[int, int]) -> Signature:
             answers = session.run(None, {inputs[0].name: grey})
         except Exception as error:
             raise EvidenceError(
-                f"ONNX Runtime cannot run it on a batch of {batch} at {input_size} ({_first_line(error)})",
+                f"ONNX Runtime cannot run it on a batch of {batch} at {input_size} ({first_line(error)})",
                 where=str(onnx),
                 expected="a network with a dynamic batch dimension",
             ) from error
@@ -160,5 +160,6 @@ def _spec(node: Any, dims: tuple[int, ...], onnx: Path) -> TensorSpec:
     return TensorSpec(name=node.name, datatype=_TYPES[node.type], dims=tuple(int(dim) for dim in dims))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """An exception of a library as one short line."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"

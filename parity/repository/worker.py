@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from parity.errors import EvidenceError, ParityError, UsageError
-from parity.repository.precision import read_signature, to_fp16, to_int8
+from parity.repository.precision import first_line, read_signature, to_fp16, to_int8
 
 _PR_SET_PDEATHSIG = 1
 
@@ -66,7 +66,7 @@ def _export_fp32(request: dict[str, Any], target: Path, size: tuple[int, int]) -
         head = type(detector.model.model[-1]).__name__
     except Exception as error:  # the loader raises many types on files that are no checkpoints
         raise EvidenceError(
-            f"not weights that Ultralytics can load ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]})",
+            f"not weights that Ultralytics can load ({first_line(error)})",
             where=shown,
             expected=f"an Ultralytics .pt checkpoint of a {family} detector",
         ) from error
@@ -90,7 +90,7 @@ def _export_fp32(request: dict[str, Any], target: Path, size: tuple[int, int]) -
     except Exception as error:
         traceback.print_exc()
         raise EvidenceError(
-            f"Ultralytics cannot export it ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]})",
+            f"Ultralytics cannot export it ({first_line(error)})",
             where=shown,
             expected=f"a detector that exports to ONNX at {size[0]} x {size[1]}",
         ) from error

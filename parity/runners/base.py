@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import Self
 
 from parity.config import ModelConfig
-from parity.dataset import ImageRecord, ImageReader
+from parity.dataset import ImageReader, ImageRecord
 from parity.detections import Status
 from parity.progress import Progress, Silent
 
@@ -29,7 +30,8 @@ class RunnerContext:
     """All that a runner is given: the model and its name, how to read images, and where things are kept.
 
     score_floor: detections at or under this score are dropped, 0 to 1. max_detections: most detections
-    kept an image. sample: images of the data set that a runner may calibrate on. cache: folder for derived files (exports, environments). repository: the production
+    kept an image. sample: images of the data set that a runner may calibrate on. cache: folder for
+    derived files (exports, environments). repository: the production
     Triton model repository. logs: folder for a server's own log.
     """
 
@@ -74,7 +76,7 @@ class Runner(Protocol):
 
     def __init__(self, context: RunnerContext, settings: Any) -> None: ...
 
-    def __enter__(self) -> Runner: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self,

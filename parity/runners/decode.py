@@ -79,7 +79,7 @@ def decode(
 def corners(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Centre and size, shape (n, 4), to corners."""
     half = boxes[:, 2:] / np.float32(2)
-    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    return np.asarray(np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1), np.float32)
 
 
 def _unletterbox(boxes: NDArray[np.float32], p: Placement) -> NDArray[np.float32]:

@@ -85,7 +85,7 @@ def render(pixels: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]
 def to_tensor(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """BGR uint8 (h, w, 3) to RGB float32 (3, h, w), divided by 255."""
     planes = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))
-    return np.divide(planes, np.float32(255), dtype=np.float32)
+    return np.asarray(np.divide(planes, np.float32(255), dtype=np.float32))
 
 
 def preprocess(

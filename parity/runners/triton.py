@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from typing_extensions import Self
 
 from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
@@ -27,10 +28,12 @@ from parity.runners.preprocess import Placement, preprocess
 from parity.runners.triton_client import TritonClient
 
 
-class Settings(RunnerSettings):
+class TritonSettings(RunnerSettings):
     """Settings of the runner `triton`."""
 
-    url: str | None = Field(None, description="host:port of a running server's gRPC; none: parity starts one.")
+    url: str | None = Field(
+        None, description="host:port of a running server's gRPC; none: parity starts one."
+    )
     model: str | None = Field(None, description="Name in the model repository; none: the run file's name.")
     version: str = Field("", description="Model version; empty: the server's choice.")
     precision: Literal["fp32", "fp16", "int8"] = Field(
@@ -48,16 +51,16 @@ CONSECUTIVE_FAILURES = 5
 class TritonRunner:
     """Sends images to a Triton server, its own or one that is already running."""
 
-    Settings: ClassVar[type[RunnerSettings]] = Settings
+    Settings: ClassVar[type[RunnerSettings]] = TritonSettings
 
-    def __init__(self, context: RunnerContext, settings: Settings) -> None:
+    def __init__(self, context: RunnerContext, settings: TritonSettings) -> None:
         self.context = context
         self.settings = settings
         self.stack = ExitStack()
         self.client: TritonClient | None = None
         self.server: Any = None
 
-    def __enter__(self) -> TritonRunner:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             url = self.settings.url
             if url is None:
@@ -66,7 +69,9 @@ class TritonRunner:
                 name = self.settings.model or self.context.name
                 self.server = stack.enter_context(
                     start_embedded(
-                        {name: self.context}, {name: self.settings.precision}, self.settings.calibration_images
+                        {name: self.context},
+                        {name: self.settings.precision},
+                        self.settings.calibration_images,
                     )
                 )
                 url = self.server.grpc_url
@@ -158,8 +163,9 @@ class TritonRunner:
             return
         log = self.server.log_path if self.server is not None else None
         raise RunnerError(
-            f"Triton stopped answering ({result.message})" if not alive else f"{failures} requests failed in a row: "
-            f"{result.message}",
+            f"Triton stopped answering ({result.message})"
+            if not alive
+            else f"{failures} requests failed in a row: {result.message}",
             where=self._client.url,
             expected="a server that answers until the last image",
             remedy=f"see its log, {log}" if log else "see the server's log, then run again",

@@ -30,7 +30,7 @@ class TritonClient:
 
     def __init__(self, url: str, *, model: str, version: str, timeout: float) -> None:
         try:
-            import tritonclient.grpc as grpc
+            from tritonclient import grpc
         except ImportError as error:
             raise RunnerError(
                 f"tritonclient cannot be imported: {error}", remedy="pip install 'triton-parity[triton]'"
@@ -45,7 +45,9 @@ class TritonClient:
         try:
             self.connection = grpc.InferenceServerClient(url)
         except Exception as error:  # grpc raises bare exceptions on malformed addresses
-            raise RunnerError(f"not a usable address: {error}", where=url, expected="host:port of Triton's gRPC") from error
+            raise RunnerError(
+                f"not a usable address: {error}", where=url, expected="host:port of Triton's gRPC"
+            ) from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -66,16 +68,19 @@ class TritonClient:
         server = self._ask("the server's metadata", self.connection.get_server_metadata)
         if "triton" not in str(server.get("name", "")).lower():
             raise RunnerError(
-                f"a server that calls itself {server.get('name')!r}", where=self.url, expected="a Triton server"
+                f"a server that calls itself {server.get('name')!r}",
+                where=self.url,
+                expected="a Triton server",
             )
         if not self._ready():
             index = self._ask("its models", self.connection.get_model_repository_index)
             known = ", ".join(
-                f"{m.get('name')} ({m.get('state', 'not loaded')}{': ' + m['reason'] if m.get('reason') else ''})"
+                f"{m.get('name')} ({m.get('reason') or m.get('state', 'not loaded')})"
                 for m in index.get("models", [])
             )
+            version = f" version {self.version}" if self.version else ""
             raise RunnerError(
-                f"the model {self.model!r} {'version ' + self.version + ' ' if self.version else ''}is not ready",
+                f"the model {self.model!r}{version} is not ready",
                 where=self.url,
                 expected=f"one of: {known or 'none is there'}",
                 remedy="load it, or name the model in the run file with `model` and `version`",
@@ -83,7 +88,9 @@ class TritonClient:
         metadata = self._ask(
             "the model's metadata", self.connection.get_model_metadata, self.model, self.version
         )
-        config = self._ask("the model's configuration", self.connection.get_model_config, self.model, self.version)
+        config = self._ask(
+            "the model's configuration", self.connection.get_model_config, self.model, self.version
+        )
         self.contract = self._tensors(metadata, model)
         self._remember(server, metadata, config.get("config", {}))
         return self.contract
@@ -148,12 +155,12 @@ class TritonClient:
             and _output_fits(_shape(outputs[0])[1:], model)
         )
         if not fits:
+            rows, columns = ("any" if size < 0 else size for size in wanted_out)
             raise EvidenceError(
                 f"the model {self.model!r} has the tensors {'; '.join(served)}",
                 where=self.url,
                 expected=f"one FP32 input (batch, {', '.join(map(str, wanted_in))}) and one FP32 output "
-                f"(batch, {', '.join('any' if s < 0 else str(s) for s in wanted_out)}) for head {model.head!r} "
-                f"with {len(model.names)} classes",
+                f"(batch, {rows}, {columns}) for head {model.head!r} with {len(model.names)} classes",
                 remedy="mend head, input_size or names in the run file, or export the model with that head",
             )
         return Contract(input=inputs[0]["name"], output=outputs[0]["name"])

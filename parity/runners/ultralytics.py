@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import Self
 
 from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
@@ -25,7 +26,7 @@ QUIET_ENVIRONMENT = {
 """No installing, no talking, no network, and weights are read without running code that they carry."""
 
 
-class Settings(RunnerSettings):
+class UltralyticsSettings(RunnerSettings):
     """Settings of the runner `ultralytics`."""
 
     rect: bool = Field(False, description="Pad to the smallest rectangle, as predict() does by default.")
@@ -49,18 +50,20 @@ def import_ultralytics() -> Any:
 
 
 def load_detector(context: RunnerContext) -> Any:
-    """Ultralytics' `YOLO` or `RTDETR` with the weights. Raises EvidenceError when they are no such weights."""
+    """Ultralytics' `YOLO` or `RTDETR`. Raises EvidenceError when the weights are not a checkpoint of it."""
     model = context.model
     package = import_ultralytics()
     if not model.weights.is_file():
-        raise EvidenceError("no such weights", where=str(model.weights), expected="an Ultralytics .pt checkpoint")
+        raise EvidenceError(
+            "no such weights", where=str(model.weights), expected="an Ultralytics .pt checkpoint"
+        )
     try:
         detector = (package.RTDETR if model.family == "rtdetr" else package.YOLO)(str(model.weights))
         network_names = detector.names
         head = detector.model.model[-1]
     except Exception as error:  # torch raises many types on files that are not checkpoints
         raise EvidenceError(
-            f"not weights that Ultralytics can load ({type(error).__name__}: {str(error).splitlines()[0][:200]})",
+            f"not weights that Ultralytics can load ({_first_line(error)})",
             where=str(model.weights),
             expected=f"an Ultralytics .pt checkpoint of a {model.family} detector",
         ) from error
@@ -85,15 +88,16 @@ def load_detector(context: RunnerContext) -> Any:
 class UltralyticsRunner:
     """Runs `predict` image by image, batch 1, on pixels that OpenCV decoded."""
 
-    Settings: ClassVar[type[RunnerSettings]] = Settings
+    Settings: ClassVar[type[RunnerSettings]] = UltralyticsSettings
 
-    def __init__(self, context: RunnerContext, settings: Settings) -> None:
+    def __init__(self, context: RunnerContext, settings: UltralyticsSettings) -> None:
         self.context = context
         self.settings = settings
         self.detector: Any = None
         self.device = "cpu"
+        self.nonfinite = 0
 
-    def __enter__(self) -> UltralyticsRunner:
+    def __enter__(self) -> Self:
         self.detector = load_detector(self.context)
         import torch
 
@@ -103,6 +107,9 @@ class UltralyticsRunner:
                 "torch sees no CUDA device", where="reference runner", remedy="set device = 'cpu' or 'auto'"
             )
         self.device = "cpu" if wanted == "cpu" or not torch.cuda.is_available() else "cuda"
+        # The first call sets everything up; without it there is no network to watch yet.
+        self.detector.predict(np.zeros((*self.context.model.input_size, 3), np.uint8), **self.arguments())
+        self.detector.predictor.model.register_forward_hook(self._count_nonfinite)
         return self
 
     def __exit__(
@@ -127,20 +134,25 @@ class UltralyticsRunner:
                 yield ImageResult(
                     image_id=image.image_id,
                     status=Status.FAILED,
-                    message=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
+                    message=_first_line(error),
                 )
 
     def _answer(self, image: ImageRecord, pixels: np.ndarray[Any, Any]) -> ImageResult:
         boxes = self.detector.predict(pixels, **self.arguments())[0].boxes.data.cpu().numpy()
-        finite = np.isfinite(boxes).all(axis=1)
-        boxes = boxes[finite]
+        boxes = boxes[np.isfinite(boxes).all(axis=1)]
         return ImageResult(
             image_id=image.image_id,
             boxes=np.ascontiguousarray(boxes[:, :4], np.float32),
             scores=np.ascontiguousarray(boxes[:, 4], np.float32),
             classes=boxes[:, 5].astype(np.int64),
-            nonfinite=int(np.count_nonzero(~finite)),
+            nonfinite=self.nonfinite,
         )
+
+    def _count_nonfinite(self, network: Any, arguments: Any, output: Any) -> None:
+        """Look at the raw output: the threshold would drop a NaN without a word."""
+        raw = output[0] if isinstance(output, (list, tuple)) else output
+        across = 1 if self.context.model.head == "one-to-many" else 2
+        self.nonfinite = int((~raw.isfinite()).any(dim=across).sum())
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `predict`, all stated, so that no default can drift.
@@ -179,3 +191,8 @@ class UltralyticsRunner:
             "arguments": self.arguments(),
             "versions": {name: package_version(name) for name in ("ultralytics", "torch")},
         }
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"

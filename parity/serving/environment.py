@@ -6,7 +6,6 @@ output tensors arrive empty), and the harness does not.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -15,14 +14,13 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from parity.errors import RunnerError
 from parity.progress import Progress, Silent
+from parity.repository.lock import exclusive
 from parity.serving.interpreter import Interpreter, find_interpreter
 
 REQUIREMENTS = ("nvidia-pytriton==0.7.0", "onnxruntime>=1.20,<2", "numpy>=1.26,<2")
@@ -46,8 +44,7 @@ class TritonEnvironment:
     packages: dict[str, str]
 
     def variables(self) -> dict[str, str]:
-        """The environment variables that the server runs with: this process's, less what would mix the two
-        Pythons, plus where libraries and interpreter are."""
+        """What the server runs with: this process's environment variables, less what mixes two Pythons."""
         left_out = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_PRELOAD"}
         variables = {key: value for key, value in os.environ.items() if key not in left_out}
         libraries = [str(folder) for folder in self.library_path]
@@ -58,6 +55,7 @@ class TritonEnvironment:
         variables["PATH"] = os.pathsep.join([str(self.python.parent), variables.get("PATH", os.defpath)])
         variables["VIRTUAL_ENV"] = str(self.root)
         variables["PYTHONUNBUFFERED"] = "1"
+        variables["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime reports models to Microsoft from 1.29 on
         return variables
 
 
@@ -73,12 +71,12 @@ def prepare(cache: Path, progress: Progress | None = None) -> TritonEnvironment:
             f"this machine runs {platform.system()}",
             where="embedded Triton",
             expected="Linux; NVIDIA ships tritonserver for nothing else",
-            remedy="use the runner `triton` with the address of a server",
+            remedy="name a running server in the run file",
         )
     interpreter = find_interpreter()
     key = json.dumps([LAYOUT, *REQUIREMENTS, interpreter.version, platform.machine()])
     root = cache / f"triton-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    with _lock(cache / f".{root.name}.lock"):
+    with exclusive(cache / f".{root.name}.lock"):
         found = _read(root, interpreter)
         if found is not None:
             return found
@@ -100,7 +98,7 @@ def prepare(cache: Path, progress: Progress | None = None) -> TritonEnvironment:
 
 
 def _build(root: Path, interpreter: Interpreter) -> None:
-    """Install, lay out the backend's folder, and write the marker last: without it the folder is no environment."""
+    """Install, lay out the backend's folder, and write the marker last; without that nothing counts."""
     python = root / "bin" / "python"
     uv = _uv()
     if uv:
@@ -166,10 +164,15 @@ def _uv() -> list[str] | None:
 
 def _run(command: list[str], root: Path) -> None:
     """Run one step of the installation. Raises RunnerError with the last of what it said."""
-    quiet = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
+    quiet = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    }
     try:
         done = subprocess.run(
             command,
+            check=False,
             env=quiet,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -188,27 +191,12 @@ def _run(command: list[str], root: Path) -> None:
         f"installing the embedded Triton failed: {Path(command[0]).name} {status}\n{tail}",
         where=str(root),
         expected=f"{', '.join(REQUIREMENTS)} from PyPI",
-        remedy="check the network and pip's or uv's index settings; or use the runner `triton` with a server's address",
+        remedy="check the network and the package index, or name a running server in the run file",
     )
 
 
 def _packages(site: Path) -> dict[str, str]:
-    import importlib.metadata as metadata
+    from importlib import metadata
 
     found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions(path=[str(site)])}
     return dict(sorted(found.items()))
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a file lock; it ends with the process, however that ends."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise RunnerError(
-            f"the cache cannot be written: {error.strerror}", where=str(path.parent), remedy="choose another folder"
-        ) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

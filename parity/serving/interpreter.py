@@ -33,7 +33,10 @@ print(json.dumps({"version": "%d.%d" % sys.version_info[:2], "folders": folders,
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """A Python that the stub can embed. library_path: folders of its libpython, none when the system finds it."""
+    """A Python that the stub can embed.
+
+    library_path: folders that hold its libpython, none when the system's loader finds it.
+    """
 
     path: Path
     version: str
@@ -80,7 +83,11 @@ def _probe(path: Path) -> dict[str, Any] | None:
     """What the interpreter says of itself, None when it does not run."""
     try:
         done = subprocess.run(
-            [str(path), "-I", "-c", _PROBE], stdin=subprocess.DEVNULL, capture_output=True, timeout=30
+            [str(path), "-I", "-c", _PROBE],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=30,
         )
         fact: dict[str, Any] = json.loads(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError):

@@ -8,7 +8,7 @@ requests together (dynamic batching); here they become one batch, one execution,
 from __future__ import annotations
 
 import json
-import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ class TritonPythonModel:
         parameter = config.get("parameters", {}).get(THREADS_PARAMETER, {})
         options.intra_op_num_threads = int(parameter.get("string_value") or 0)
         options.log_severity_level = 3
-        path = os.path.join(args["model_repository"], args["model_version"], "model.onnx")
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        path = Path(args["model_repository"], args["model_version"], "model.onnx")
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.input_name = config["input"][0]["name"]
         self.output_names = [output["name"] for output in config["output"]]
         self.dtype = np.dtype(utils.triton_string_to_numpy(config["input"][0]["data_type"]))
@@ -45,7 +45,9 @@ class TritonPythonModel:
             array = None if tensor is None else tensor.as_numpy()
             if array is None or array.ndim != 4 or array.dtype != self.dtype or not len(array):
                 shape = "missing" if array is None else f"{array.dtype} {array.shape}"
-                responses[index] = self._error(f"input {self.input_name!r} is {shape}, expected a batch of images")
+                responses[index] = self._error(
+                    f"input {self.input_name!r} is {shape}, expected a batch of images"
+                )
             else:
                 groups.setdefault(array.shape[1:], []).append((index, array))
         for members in groups.values():
@@ -60,7 +62,7 @@ class TritonPythonModel:
         batch = np.concatenate([array for _, array in members])
         try:
             answers = self.session.run(self.output_names, {self.input_name: batch})
-        except Exception as error:  # the runtime's exceptions have no common base; the client gets the text
+        except Exception as error:  # noqa: BLE001  # the runtime's have no common base; the client is told
             for index, _ in members:
                 responses[index] = self._error(f"ONNX Runtime: {error}")
             return

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import glob
 import json
 import os
 import select
@@ -20,61 +19,74 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.5
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # not a place for temporary files but where regions show up
 
 
 def main() -> int:
     """Start, watch, stop, clean up; the server's exit status, 128 + signal when it was killed."""
     parent = os.getppid()
     request: dict[str, Any] = json.loads(_read_line(0))
-    libc = ctypes.CDLL(None)
     # Orphans of the server (its Python stubs) become our children, so that they can be waited for.
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_write, False)
-    signal.set_wakeup_fd(wake_write)
-    asked: list[int] = []
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-
-    def die_with_supervisor() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    wake, asked = _listen()
     try:
-        with open(request["log"], "ab") as log:
-            server = subprocess.Popen(
-                request["command"],
-                env=request["environment"],
-                cwd=request["folder"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=die_with_supervisor,
-            )
+        server = _start(request)
     except OSError as error:
-        _say({"error": f"{error.strerror}: {request['command'][0]}"})
+        _say({"error": f"{error.strerror}: {error.filename or request['command'][0]}"})
         _clean(request)
         return 1
     _say({"pid": server.pid})
     while server.poll() is None and not asked and os.getppid() == parent:
-        ready, _, _ = select.select([0, wake_read], [], [], POLL_S)
-        if wake_read in ready:
-            os.read(wake_read, 4096)
+        ready, _, _ = select.select([0, wake], [], [], POLL_S)
+        if wake in ready:
+            os.read(wake, 4096)
         if 0 in ready:
             break
     _stop(server, float(request["grace_s"]))
     _clean(request)
     status = server.returncode or 0
     return status if status >= 0 else 128 - status
+
+
+def _listen() -> tuple[int, list[int]]:
+    """Make signals wake the loop: the descriptor that becomes readable, and the list of SIGTERMs."""
+    wake, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
+    asked: list[int] = []
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    return wake, asked
+
+
+def _start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start the server so that the kernel kills it when this process is killed."""
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    with Path(request["log"]).open("ab") as log:
+        return subprocess.Popen(
+            request["command"],
+            env=request["environment"],
+            cwd=request["folder"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509  # this process has one thread
+        )
 
 
 def _stop(server: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -87,14 +99,12 @@ def _stop(server: subprocess.Popen[bytes], grace_s: float) -> None:
     server.wait()
     # Stubs end by themselves when the server is gone; they were adopted and are reaped here.
     deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
             found, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not found:
-            _kill_group(server.pid)
-            time.sleep(0.02)
+            if not found:
+                _kill_group(server.pid)
+                time.sleep(0.02)
 
 
 def _kill_group(group: int) -> None:
@@ -104,14 +114,14 @@ def _kill_group(group: int) -> None:
 
 def _clean(request: dict[str, Any]) -> None:
     """Remove what a killed stub leaves in shared memory, and the server's folder."""
-    for path in glob.glob(f"/dev/shm/{glob.escape(request['shm_prefix'])}*"):
+    for path in SHARED_MEMORY.glob(f"{request['shm_prefix']}*"):
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            path.unlink()
     shutil.rmtree(request["folder"], ignore_errors=True)
 
 
 def _read_line(descriptor: int) -> bytes:
-    """One line, byte by byte from the kernel, so that nothing after it is lost in a buffer."""
+    """One line straight from the kernel, so that nothing after it is lost in a buffer."""
     line = b""
     while not line.endswith(b"\n"):
         block = os.read(descriptor, 65536)

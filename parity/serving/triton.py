@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
-import os
-import select
-import shutil
 import socket
-import subprocess
-import sys
-import tempfile
 import time
-import urllib.error
 import urllib.request
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, final
 
 from parity.errors import RunnerError
 from parity.progress import Progress, Silent
 from parity.serving.environment import TritonEnvironment
+from parity.serving.process import GRACE_S, SupervisedProcess, Workspace
+from parity.serving.served_model import ServedModel, write_model
+
+__all__ = ["EmbeddedTriton", "ServedModel"]
 
 HOST = "127.0.0.1"
-GRACE_S = 10.0
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
 LOG_LINES = 30
+LOG_WIDTH = 400
 PORT_ATTEMPTS = 3
-_HERE = Path(__file__).resolve().parent
+PORT_TAKEN = "already in use"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """One model of the embedded repository.
-
-    onnx: the network, copied. config: text of its config.pbtxt (backend "python"). files: further files of
-    its folder by relative name, such as labels.
-    """
-
-    name: str
-    onnx: Path
-    config: str
-    files: Mapping[str, str] = field(default_factory=dict)
-
-
+@final
 class EmbeddedTriton:
     """A context manager around one server process with its models, reachable on loopback only.
 
@@ -77,9 +58,8 @@ class EmbeddedTriton:
         self.pid = 0
         self.version = ""
         self._ports = (0, 0, 0)
-        self._supervisor: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
-        self._shm_prefix = ""
+        self._process: SupervisedProcess | None = None
+        self._workspace: Workspace | None = None
 
     @property
     def grpc_url(self) -> str:
@@ -114,53 +94,33 @@ class EmbeddedTriton:
         Raises RunnerError with the end of the server's log when it ends, or is not ready in time.
         """
         with self.progress.step("starting the embedded Triton"):
-            for attempt in range(PORT_ATTEMPTS):
-                try:
-                    self._launch()
-                    self._wait_until_ready()
-                    return
-                except RunnerError:
-                    self.stop()
-                    # Another process can take a port between our look and the server's bind.
-                    if attempt + 1 == PORT_ATTEMPTS or not self._port_was_taken():
-                        raise
-                except BaseException:
-                    self.stop()
-                    raise
+            # Another process can take a port between our look and the server's bind.
+            if not any(self._start_once() for _ in range(PORT_ATTEMPTS)):
+                raise self._failure(f"other processes took its ports, {PORT_ATTEMPTS} times")
 
     def alive(self) -> bool:
         """Whether the server's process runs."""
-        return self._supervisor is not None and self._supervisor.poll() is None
+        return self._process is not None and self._process.alive()
 
     def stop(self) -> None:
         """End the server and everything that it started; harmless when it does not run."""
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            with contextlib.suppress(OSError):  # it may have ended by itself
-                assert supervisor.stdin is not None
-                supervisor.stdin.write(b"stop\n")
-                supervisor.stdin.close()
-            try:
-                supervisor.wait(GRACE_S + 10)
-            except subprocess.TimeoutExpired:
-                supervisor.kill()  # the kernel then kills the server
-                supervisor.wait()
-            finally:
-                if supervisor.stdout is not None:
-                    supervisor.stdout.close()
-        if self._shm_prefix:
-            for path in glob.glob(f"/dev/shm/{self._shm_prefix}*"):
-                Path(path).unlink(missing_ok=True)
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        process, self._process = self._process, None
+        workspace, self._workspace = self._workspace, None
+        try:
+            if process is not None:
+                process.stop()
+        finally:
+            if workspace is not None:
+                workspace.remove()
 
     def log_tail(self, lines: int = LOG_LINES) -> str:
-        """The last lines of the server's own log."""
+        """The last lines of the server's own log, without the wide tables that would hide them."""
         try:
-            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+            text = self.log_path.read_text(errors="replace")
         except OSError:
             return ""
+        told = [line[:LOG_WIDTH] for line in text.splitlines() if line.strip() and line[0] not in "|+"]
+        return "\n".join(told[-lines:])
 
     def provenance(self) -> dict[str, Any]:
         """What serves: JSON values only, no addresses."""
@@ -171,53 +131,47 @@ class EmbeddedTriton:
             "backend": "python + onnxruntime",
             "python": self.environment.python_version,
             "versions": {
-                name: packages[name] for name in ("nvidia-pytriton", "onnxruntime", "numpy") if name in packages
+                name: packages[name]
+                for name in ("nvidia-pytriton", "onnxruntime", "numpy")
+                if name in packages
             },
         }
 
+    def _start_once(self) -> bool:
+        """Start on ports that are free now; False when another process took one of them."""
+        started = False
+        try:
+            self._launch()
+            self._wait_until_ready()
+            started = True
+        except RunnerError:
+            if PORT_TAKEN not in self.log_tail(200):
+                raise
+        finally:
+            if not started:
+                self.stop()
+        return started
+
     def _launch(self) -> None:
-        """Write the repository and start the supervisor, which starts the server."""
-        self._shm_prefix = f"parity_{os.getpid()}_{uuid.uuid4().hex[:8]}_"
-        self._folder = Path(tempfile.mkdtemp(prefix="parity-triton-"))
-        repository = self._folder / "models"
+        """Write the repository and start the server in its workspace."""
+        workspace = self._workspace = Workspace()
+        repository = workspace.folder / "models"
         for model in self.models:
-            _write_model(repository / model.name, model)
+            write_model(repository / model.name, model)
         self._ports = _free_ports()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self.log_path.write_bytes(b"")
-        request = {
-            "command": self._command(repository),
-            "environment": self.environment.variables(),
-            "folder": str(self._folder),
-            "log": str(self.log_path.resolve()),
-            "shm_prefix": self._shm_prefix,
-            "grace_s": GRACE_S,
-        }
-        self._supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_HERE / "supervisor.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert self._supervisor.stdin is not None and self._supervisor.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # told below by the missing answer
-            self._supervisor.stdin.write(json.dumps(request).encode() + b"\n")
-            self._supervisor.stdin.flush()
-        answered, _, _ = select.select([self._supervisor.stdout], [], [], 30)
-        line = self._supervisor.stdout.readline() if answered else b""
-        answer = json.loads(line) if line.endswith(b"\n") else {"error": "the supervisor does not answer"}
-        if "pid" not in answer:
-            raise RunnerError(f"tritonserver cannot be started: {answer['error']}", where="embedded Triton")
-        self.pid = int(answer["pid"])
+        command = self._command(repository, workspace.shm_prefix)
+        self._process = SupervisedProcess(command, self.environment.variables(), workspace, self.log_path)
+        self.pid = self._process.pid
 
-    def _command(self, repository: Path) -> list[str]:
+    def _command(self, repository: Path, shm_prefix: str) -> list[str]:
         grpc, http, metrics = self._ports
         return [
             str(self.environment.server),
             f"--model-repository={repository}",
             f"--backend-directory={self.environment.backends}",
-            f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
+            f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
             f"--grpc-address={HOST}",
             f"--grpc-port={grpc}",
             f"--http-address={HOST}",
@@ -260,22 +214,6 @@ class EmbeddedTriton:
             expected="a server with every model ready",
             remedy=f"read the whole log in {self.log_path}",
         )
-
-    def _port_was_taken(self) -> bool:
-        return "Address already in use" in self.log_tail(200)
-
-
-def _write_model(folder: Path, model: ServedModel) -> None:
-    """One model of the embedded repository: configuration, version 1 with the network, the backend's code."""
-    version = folder / "1"
-    version.mkdir(parents=True)
-    for name, text in {"config.pbtxt": model.config, **model.files}.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    shutil.copyfile(_HERE / "onnx_backend_model.py", version / "model.py")
-    try:
-        shutil.copyfile(model.onnx, version / "model.onnx")
-    except OSError as error:
-        raise RunnerError(f"the network cannot be copied: {error.strerror}", where=str(model.onnx)) from error
 
 
 def _free_ports() -> tuple[int, int, int]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from parity import runners
-from parity.config import RunFile, hint, load
+from parity.config import RunFile, hint, load, schema
 from parity.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 GOOD = """
 dataset = "street"
@@ -54,7 +62,9 @@ def test_a_good_file_loads_with_absolute_paths(tmp_path: Path) -> None:
 
 
 def test_a_model_may_have_a_runner_of_its_own(tmp_path: Path) -> None:
-    text = GOOD.replace('names = ["car", "dog"]', 'names = ["car", "dog"]\ncandidate = {runner = "my.module:Mine", x = 1}')
+    text = GOOD.replace(
+        'names = ["car", "dog"]', 'names = ["car", "dog"]\ncandidate = {runner = "my.module:Mine", x = 1}'
+    )
     side = load(write(tmp_path, text), runners.SETTINGS).side("yolo", "candidate")
     assert side.runner == "my.module:Mine"
     assert side.settings == {"x": 1}
@@ -64,8 +74,16 @@ def test_a_model_may_have_a_runner_of_its_own(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ('dataset = "street"', 'dataset = "stret"', "'stret' is not in [datasets]; did you mean 'street'?"),
-        ('dataset = "street"', 'dataset = "street"\nphaze = "x"', "phaze: unknown key; did you mean 'phase'?"),
-        ('path = "data"', 'path = "data"\nsplitt = "x"', "datasets.street.splitt: unknown key; did you mean 'split'?"),
+        (
+            'dataset = "street"',
+            'dataset = "street"\nphaze = "x"',
+            "phaze: unknown key; did you mean 'phase'?",
+        ),
+        (
+            'path = "data"',
+            'path = "data"\nsplitt = "x"',
+            "datasets.street.splitt: unknown key; did you mean 'split'?",
+        ),
         ('head = "nms-free"', 'hed = "nms-free"', "did you mean 'head'?"),
         ('head = "nms-free"', 'head = "rtdetr"', "head 'rtdetr' does not exist for yolo26"),
         ('family = "yolo26"', 'family = "yolo27"', "models.yolo.family"),
@@ -74,7 +92,11 @@ def test_a_model_may_have_a_runner_of_its_own(tmp_path: Path) -> None:
         ('["car", "dog"]', '["car", "car"]', "must differ"),
         ('["car", "dog"]', "[]", "models.yolo.names"),
         ('runner = "triton"', 'runner = "trition"', "no runner is called 'trition'; did you mean 'triton'?"),
-        ('runner = "triton"', 'runner = "triton"\nin_flght = 3', "candidate.in_flght: unknown key; did you mean 'in_flight'?"),
+        (
+            'runner = "triton"',
+            'runner = "triton"\nin_flght = 3',
+            "candidate.in_flght: unknown key; did you mean 'in_flight'?",
+        ),
         ('runner = "triton"', 'runner = "triton"\nin_flight = "many"', "candidate.in_flight"),
         ('runner = "triton"', "", "candidate.runner: missing"),
         ('weights = "w.pt"', "weights = 3", "models.yolo.weights"),
@@ -87,7 +109,9 @@ def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, words: str) -
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
-    text = GOOD.replace('dataset = "street"', 'dataset = "x"\nscore_floor = 2').replace('"triton"', '"tritton"')
+    text = GOOD.replace('dataset = "street"', 'dataset = "x"\nscore_floor = 2').replace(
+        '"triton"', '"tritton"'
+    )
     said = mistakes(tmp_path, text.replace('head = "nms-free"', "hed = 1"))
     for words in ("5 problems", "'x' is not in", "score_floor", "tritton", "hed: unknown", "head: missing"):
         assert words in said
@@ -113,3 +137,21 @@ def test_the_run_files_of_this_repository_are_valid(path: str) -> None:
 def test_hint_lists_what_is_known_when_nothing_is_near() -> None:
     known: dict[str, Any] = {"alpha": 1, "beta": 2}
     assert hint("zzz", known) == "; known: alpha, beta"
+
+
+def test_the_schema_for_editors_is_up_to_date(request: pytest.FixtureRequest) -> None:
+    path = Path("parity/schemas/run-file.schema.json")
+    text = json.dumps(schema(), indent=2) + "\n"
+    if request.config.getoption("--update-golden"):
+        path.write_text(text, "utf-8")
+    assert path.read_text("utf-8") == text, "if that is meant: pytest --update-golden"
+
+
+def test_the_schema_takes_the_runners_settings_and_refuses_strangers() -> None:
+    good = tomllib.loads(GOOD)
+    jsonschema.validate(good, schema())
+    for table in (good, good["models"]["yolo"], good["datasets"]["street"]):
+        table["stranger"] = 1
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(good, schema())
+        del table["stranger"]

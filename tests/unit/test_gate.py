@@ -17,7 +17,7 @@ def test_a_verdict_over_nothing_is_inconclusive() -> None:
     assert gate.verdict([]) is Outcome.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("outcomes", product(Outcome, repeat=3))
+@pytest.mark.parametrize("outcomes", list(product(Outcome, repeat=3)))
 def test_the_worst_outcome_decides(outcomes: tuple[Outcome, ...]) -> None:
     verdict = gate.verdict(outcomes)
     if Outcome.FAIL in outcomes:

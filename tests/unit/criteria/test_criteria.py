@@ -52,7 +52,9 @@ def test_good_evidence_passes_and_is_explained(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(CRITERIA))
 def test_no_data_is_never_pass(name: str) -> None:
-    nothing = replace(only(), ap_difference=None, ap_interval=None, ap_reason="no image", agreeing=0, compared=0)
+    nothing = replace(
+        only(), ap_difference=None, ap_interval=None, ap_reason="no image", agreeing=0, compared=0
+    )
     result = judge(name, nothing)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert result.observed is None
@@ -78,7 +80,8 @@ def test_coverage_of_one_image_is_complete_but_variance_of_one_is_inconclusive()
 
 @pytest.mark.parametrize("side", ["nonfinite_reference", "nonfinite_candidate"])
 def test_one_nan_fails(side: str) -> None:
-    assert judge("finite_outputs", replace(GOOD, **{side: 1})).outcome is Outcome.FAIL
+    broken = replace(GOOD, **{side: 1})  # type: ignore[arg-type]
+    assert judge("finite_outputs", broken).outcome is Outcome.FAIL
 
 
 def test_nan_fails_even_when_no_image_was_answered_by_both() -> None:
@@ -100,7 +103,9 @@ def test_nan_fails_even_when_no_image_was_answered_by_both() -> None:
         (0.0, (-5.0, 5.0), Outcome.INCONCLUSIVE),
     ],
 )
-def test_variance_follows_the_second_law(value: float, interval: tuple[float, float], outcome: Outcome) -> None:
+def test_variance_follows_the_second_law(
+    value: float, interval: tuple[float, float], outcome: Outcome
+) -> None:
     assert judge("map_variance", replace(GOOD, ap_difference=value, ap_interval=interval)).outcome is outcome
 
 
@@ -122,10 +127,8 @@ def test_variance_needs_the_policys_least_images() -> None:
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 def test_nan_never_becomes_a_result(poison: float) -> None:
-    with pytest.raises((ValidationError, ValueError)):
-        result = judge("map_variance", replace(GOOD, ap_difference=poison))
-        assert result.outcome is Outcome.PASS, "a poisoned value must raise or not pass"
-        pytest.fail("NaN passed")
+    with pytest.raises(ValidationError):
+        judge("map_variance", replace(GOOD, ap_difference=poison))
 
 
 def test_agreement_under_the_limit_fails_and_names_the_kinds() -> None:

@@ -15,7 +15,9 @@ from parity.dataset import ImageProblem, ImageRecord, OpenCvReader
 from parity.detections import Status
 
 
-def encoded(mode: str = "RGB", form: str = "JPEG", size: tuple[int, int] = (40, 30), **options: object) -> bytes:
+def encoded(
+    mode: str = "RGB", form: str = "JPEG", size: tuple[int, int] = (40, 30), **options: object
+) -> bytes:
     rng = np.random.default_rng(0)
     picture = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).convert(mode)
     buffer = io.BytesIO()
@@ -52,7 +54,9 @@ def test_truncated_is_unreadable(tmp_path: Path, form: str, share: float) -> Non
     assert status_of(tmp_path, data[: int(len(data) * share)]) is Status.UNREADABLE
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + bytes(40), bytes(5000)])
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + bytes(40), bytes(5000)]
+)
 def test_not_an_image_is_unreadable(tmp_path: Path, data: bytes) -> None:
     assert status_of(tmp_path, data) is Status.UNREADABLE
 

@@ -46,11 +46,9 @@ def image(**changes: object) -> WorstImage:
 
 def test_differing_boxes_are_numbered_and_on_top() -> None:
     result = overlay(image())
-    numbers = [mark.number for mark in result.marks if mark.number is not None]
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert [mark.number is None for mark in result.marks] == sorted(
-        (mark.number is None for mark in result.marks), reverse=True
-    )
+    assert [mark.number for mark in result.differing] == list(range(1, len(result.differing) + 1))
+    order = [(mark.number is not None, mark.box.side == "candidate") for mark in result.marks]
+    assert order == sorted(order)
     for mark in result.differing:
         assert mark.label is not None
         assert mark.box.kind in mark.label.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,13 @@ def test_nms_free_equals_ultralytics() -> None:
     rng = np.random.default_rng(1)
     corner = rng.uniform(-20, 200, (300, 2))
     rows = np.concatenate(
-        [corner, corner + rng.uniform(1, 90, (300, 2)), rng.random((300, 1)) ** 4, rng.integers(0, 8, (300, 1))], axis=1
+        [
+            corner,
+            corner + rng.uniform(1, 90, (300, 2)),
+            rng.random((300, 1)) ** 4,
+            rng.integers(0, 8, (300, 1)),
+        ],
+        axis=1,
     ).astype(np.float32)
     theirs = nms_module.non_max_suppression(torch.from_numpy(rows[None].copy()), 0.001, 0.7, max_det=300)[0]
     theirs[:, :4] = ops.scale_boxes(SIZE, theirs[:, :4], IMAGE)
@@ -40,7 +48,9 @@ def test_one_to_many_equals_ultralytics(seed: int) -> None:
     output = candidates(700, 8, seed)
     theirs = nms_module.non_max_suppression(torch.from_numpy(output[None].copy()), 0.01, 0.7, max_det=300)[0]
     theirs[:, :4] = ops.scale_boxes(SIZE, theirs[:, :4], IMAGE)
-    ours = decode(output, "one-to-many", letterbox_placement(*IMAGE, SIZE), score_floor=0.01, max_detections=300)
+    ours = decode(
+        output, "one-to-many", letterbox_placement(*IMAGE, SIZE), score_floor=0.01, max_detections=300
+    )
     assert len(ours.scores) == len(theirs) > 20
     np.testing.assert_allclose(ours.boxes, theirs[:, :4].numpy(), atol=2e-5)
     np.testing.assert_array_equal(ours.scores, theirs[:, 4].numpy())
@@ -56,7 +66,9 @@ def test_rtdetr_scales_fractions_and_does_not_clip() -> None:
 
 def test_letterboxed_boxes_are_clipped_to_the_image() -> None:
     output = np.array([[-50.0, -50.0, 400.0, 400.0, 0.9, 0.0]], np.float32)
-    ours = decode(output, "nms-free", letterbox_placement(*IMAGE, SIZE), score_floor=0.001, max_detections=300)
+    ours = decode(
+        output, "nms-free", letterbox_placement(*IMAGE, SIZE), score_floor=0.001, max_detections=300
+    )
     assert ours.boxes.tolist() == [[0.0, 0.0, 320.0, 240.0]]
 
 
@@ -103,6 +115,6 @@ def test_shapes_of_heads() -> None:
     assert not shape_fits((300,), "nms-free", 8)
 
 
-def _ultralytics() -> tuple[object, ...]:
+def _ultralytics() -> tuple[Any, ...]:
     torch = pytest.importorskip("torch")
     return torch, pytest.importorskip("ultralytics.utils.nms"), pytest.importorskip("ultralytics.utils.ops")

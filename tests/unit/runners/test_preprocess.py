@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from parity.runners.preprocess import letterbox_placement, place, preprocess, render, stretch_placement
 
-SIZES = [(240, 320), (320, 240), (300, 300), (200, 480), (400, 270), (256, 256), (10, 999), (999, 10), (33, 17)]
+SIZES = [
+    (240, 320),
+    (320, 240),
+    (300, 300),
+    (200, 480),
+    (400, 270),
+    (256, 256),
+    (10, 999),
+    (999, 10),
+    (33, 17),
+]
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -27,7 +37,9 @@ def ultralytics_tensor(pixels: np.ndarray, size: tuple[int, int], stretch: bool)
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("resize", ["letterbox", "stretch"])
 @pytest.mark.parametrize("size", [(256, 256), (320, 640)])
-def test_tensor_equals_ultralytics_to_the_bit(height: int, width: int, resize: str, size: tuple[int, int]) -> None:
+def test_tensor_equals_ultralytics_to_the_bit(
+    height: int, width: int, resize: str, size: tuple[int, int]
+) -> None:
     pixels = picture(height, width)
     ours, _ = preprocess(pixels, size, resize)  # type: ignore[arg-type]
     theirs = ultralytics_tensor(pixels, size, resize == "stretch")

@@ -1,0 +1,89 @@
+"""Both sides of one model: made ready together, answered one after the other, stored as they come."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from parity import detections
+from parity.collect import Collected, collect
+from parity.config import RunFile
+from parity.dataset import Dataset, OpenCvReader
+from parity.errors import EvidenceError
+from parity.progress import Progress
+from parity.provenance import environment
+from parity.runners import Runner, RunnerContext, create
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a run was asked for. images: how many of the data set, None for all. folder: where it goes."""
+
+    run_file: RunFile
+    models: tuple[str, ...]
+    images: int | None
+    folder: Path
+    cache: Path
+    command: str
+
+
+def answer(
+    request: Request,
+    name: str,
+    dataset: Dataset,
+    reader: OpenCvReader,
+    timings: dict[str, float],
+    progress: Progress,
+) -> tuple[Collected, Collected, dict[str, Any]]:
+    """Both sides' answers of one model, stored as they come, and what exactly ran.
+
+    Both runners are made ready before either begins, so that a missing server costs no waiting. timings:
+    seconds of each step, filled in.
+    """
+    model = request.run_file.models[name]
+    images = dataset.images[: request.images]
+    categories = dataset.category_of_class(model.names)
+    evidence = request.folder / "evidence" / name
+    sides: dict[str, Collected] = {}
+    facts: dict[str, Any] = {}
+    with ExitStack() as stack:
+        runners: dict[str, Runner] = {}
+        for role in ("candidate", "reference"):
+            context = RunnerContext(
+                name=name,
+                model=model,
+                reader=reader,
+                score_floor=request.run_file.score_floor,
+                max_detections=request.run_file.max_detections,
+                sample=dataset.images,
+                cache=request.cache,
+                repository=request.run_file.model_repository,
+                logs=evidence,
+                progress=progress,
+            )
+            started = perf_counter()
+            runners[role] = stack.enter_context(create(request.run_file.side(name, role), context))
+            timings[f"{role} start"] = perf_counter() - started
+        for role in ("reference", "candidate"):
+            facts[role] = runners[role].provenance()
+            started = perf_counter()
+            sides[role] = collect(runners[role], images, categories, progress, f"{name}: {role}")
+            timings[f"{role} images"] = perf_counter() - started
+            detections.write(sides[role].predictions, evidence, role)
+    facts["environment"] = environment()
+    return sides["reference"], sides["candidate"], facts
+
+
+def check_class_names(model: str, names: tuple[str, ...], dataset: Dataset) -> None:
+    """Raise EvidenceError unless model and data set have the same classes, in whatever order."""
+    ours, theirs = set(names), set(dataset.categories.values())
+    if ours != theirs:
+        raise EvidenceError(
+            f"only the model has {sorted(ours - theirs)}, only the data set has {sorted(theirs - ours)}",
+            where=f"class names of model {model!r} and data set {dataset.name!r}",
+            expected="the same names on both",
+            remedy="mend `names` in the run file or the categories of the data set",
+        )
