@@ -27,7 +27,7 @@ from parity.repository.precision import Precision
 __all__ = ["ExportedModel", "export_onnx"]
 
 OPSET = 17
-RECIPE = 1
+RECIPE = 4
 """Raised whenever the way of exporting changes, so that older cache entries are not taken."""
 
 VERSIONS = ("ultralytics", "torch", "onnx", "onnxslim", "onnxruntime")

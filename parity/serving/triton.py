@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 import time
@@ -27,6 +28,7 @@ LOG_LINES = 30
 LOG_WIDTH = 400
 PORT_ATTEMPTS = 3
 PORT_TAKEN = "already in use"
+METRIC = b"nv_inference_"
 
 
 @final
@@ -186,26 +188,22 @@ class EmbeddedTriton:
     def _wait_until_ready(self) -> None:
         """Poll until server and models are ready; the server is ready only when all its models are."""
         deadline = time.monotonic() + self.start_timeout_s
-        while True:
+        while not (self._answers() and self.alive()):
             if not self.alive():
                 raise self._failure("the server ended before it was ready")
-            metadata = self._get("v2")
-            if metadata is not None and self._get("v2/health/ready") is not None:
-                self.version = str(metadata.get("version", ""))
-                return
             if time.monotonic() > deadline:
                 raise self._failure(f"the server was not ready after {self.start_timeout_s:.0f} s")
             time.sleep(POLL_S)
 
-    def _get(self, path: str) -> dict[str, Any] | None:
-        """The JSON answer of the server, {} for an empty one, None while there is none."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(f"http://{self.http_url}/{path}", timeout=5) as response:
-                answer = json.loads(response.read() or b"{}")
-        except (OSError, ValueError):
-            return None
-        return answer if isinstance(answer, dict) else None
+    def _answers(self) -> bool:
+        """Whether all models are ready and the metrics, which start last, can be read."""
+        metadata = _fetch(f"http://{self.http_url}/v2")
+        if metadata is None or _fetch(f"http://{self.http_url}/v2/health/ready") is None:
+            return False
+        if METRIC not in (_fetch(self.metrics_url) or b""):
+            return False
+        self.version = str(json.loads(metadata)["version"])
+        return True
 
     def _failure(self, found: str) -> RunnerError:
         return RunnerError(
@@ -224,3 +222,13 @@ def _free_ports() -> tuple[int, int, int]:
             each.bind((HOST, 0))
         first, second, third = (int(each.getsockname()[1]) for each in sockets)
     return first, second, third
+
+
+def _fetch(url: str) -> bytes | None:
+    """The body of a successful answer from loopback, past any proxy; None while there is none."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as response:
+            return bytes(response.read())
+    except (OSError, http.client.HTTPException):
+        return None
