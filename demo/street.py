@@ -7,6 +7,7 @@ same versions of NumPy and OpenCV. Nothing here is random but through the genera
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -125,7 +126,7 @@ def _crowd(canvas: Canvas, rng: np.random.Generator, horizon: int, owner: int) -
 
 def _camera(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Light, blur and sensor noise, each of varying strength."""
-    image = pixels.astype(np.float32)
+    image: NDArray[Any] = pixels.astype(np.float32)
     image = image * float(rng.uniform(0.6, 1.15)) + float(rng.uniform(-12, 18))
     if rng.random() < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.3)))
@@ -133,7 +134,7 @@ def _camera(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     grain = cv2.resize(texture, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_CUBIC)
     image += grain[:, :, None] * float(rng.uniform(0, 5))
     image += rng.normal(0.0, float(rng.uniform(0.5, 7.0)), image.shape).astype(np.float32)
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(image), 0, 255), np.uint8)
 
 
 def compose(seed: int, *, empty: bool = False, crowd: bool = False) -> Scene:

@@ -65,7 +65,7 @@ RTDETR: dict[str, Any] = {
 }
 
 
-class SmallRtdetrTrainer(RTDETRTrainer):
+class SmallRtdetrTrainer(RTDETRTrainer):  # type: ignore[misc]  # Ultralytics ships no types
     """RT-DETR whose classifiers start at a prior of 0.01.
 
     Ultralytics starts them at a probability that rises as classes get fewer (0.39 for 8), and a short

@@ -58,11 +58,12 @@ def run_command(
     """
     with _errors(debug):
         from parity import pipeline, runners
+        from parity.sides import Request
         from parity.terminal import RichProgress, show
 
         config = load(run_file, runners.SETTINGS)
         config = _with_dataset(config, dataset)
-        request = pipeline.Request(
+        request = Request(
             run_file=config,
             models=_models(config, model),
             images=limit_images,

@@ -21,28 +21,22 @@ from numpy.typing import NDArray
 from parity.errors import EvidenceError, join_problems
 
 BOX_COLUMNS = ("x1", "y1", "x2", "y2")
-DETECTIONS_SCHEMA: pa.Schema = pa.schema(
-    [
-        pa.field("image_id", pa.int64(), nullable=False),
-        pa.field("category_id", pa.int64(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
-        pa.field("x1", pa.float32(), nullable=False),
-        pa.field("y1", pa.float32(), nullable=False),
-        pa.field("x2", pa.float32(), nullable=False),
-        pa.field("y2", pa.float32(), nullable=False),
-    ]
-)
-IMAGES_SCHEMA = pa.schema(
-    [
-        pa.field("image_id", pa.int64(), nullable=False),
-        pa.field("file_name", pa.string(), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("message", pa.string(), nullable=False),
-        pa.field("nonfinite", pa.int64(), nullable=False),
-    ]
-)
+_DETECTION_FIELDS: list[pa.Field[Any]] = [
+    pa.field("image_id", pa.int64(), nullable=False),
+    pa.field("category_id", pa.int64(), nullable=False),
+    *(pa.field(name, pa.float32(), nullable=False) for name in ("score", *BOX_COLUMNS)),
+]
+DETECTIONS_SCHEMA = pa.schema(_DETECTION_FIELDS)
+_IMAGE_FIELDS: list[pa.Field[Any]] = [
+    pa.field("image_id", pa.int64(), nullable=False),
+    pa.field("file_name", pa.string(), nullable=False),
+    pa.field("width", pa.int32(), nullable=False),
+    pa.field("height", pa.int32(), nullable=False),
+    pa.field("status", pa.string(), nullable=False),
+    pa.field("message", pa.string(), nullable=False),
+    pa.field("nonfinite", pa.int64(), nullable=False),
+]
+IMAGES_SCHEMA = pa.schema(_IMAGE_FIELDS)
 
 
 class Status(str, Enum):

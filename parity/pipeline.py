@@ -17,7 +17,7 @@ from parity.policies import load as load_policy
 from parity.progress import Progress
 from parity.report import write_report
 from parity.report.document import Report
-from parity.sides import Request, answer, check_class_names
+from parity.sides import Request, answer, check_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def _run(request: Request, progress: Progress) -> Result:
     dataset = load(request.run_file.dataset, config, progress)
     reader = OpenCvReader(config)
     for name in request.models:
-        check_class_names(name, request.run_file.models[name].names, dataset)
+        check_model(name, request.run_file.models[name], dataset)
 
     assessments: list[Assessment] = []
     error: ParityError | None = None

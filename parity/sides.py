@@ -10,7 +10,7 @@ from typing import Any
 
 from parity import detections
 from parity.collect import Collected, collect
-from parity.config import RunFile
+from parity.config import ModelConfig, RunFile
 from parity.dataset import Dataset, OpenCvReader
 from parity.errors import EvidenceError
 from parity.progress import Progress
@@ -77,13 +77,20 @@ def answer(
     return sides["reference"], sides["candidate"], facts
 
 
-def check_class_names(model: str, names: tuple[str, ...], dataset: Dataset) -> None:
-    """Raise EvidenceError unless model and data set have the same classes, in whatever order."""
-    ours, theirs = set(names), set(dataset.categories.values())
+def check_model(name: str, model: ModelConfig, dataset: Dataset) -> None:
+    """Raise EvidenceError unless the weights are there and have the data set's classes, in whatever order."""
+    if not model.weights.is_file():
+        raise EvidenceError(
+            "no such weights",
+            where=str(model.weights),
+            expected="an Ultralytics .pt checkpoint",
+            remedy=f"mend `weights` of the model {name!r} in the run file",
+        )
+    ours, theirs = set(model.names), set(dataset.categories.values())
     if ours != theirs:
         raise EvidenceError(
             f"only the model has {sorted(ours - theirs)}, only the data set has {sorted(theirs - ours)}",
-            where=f"class names of model {model!r} and data set {dataset.name!r}",
+            where=f"class names of model {name!r} and data set {dataset.name!r}",
             expected="the same names on both",
             remedy="mend `names` in the run file or the categories of the data set",
         )

@@ -46,7 +46,8 @@ def images(
         frame.loc[~both, name] = pd.NA
     lowest = pd.Series(classified.iou, dtype="float64").groupby(pairs).min()
     frame["lowest_iou"] = frame["image_id"].map(lowest)
-    return pd.DataFrame(frame[list(IMAGES_COLUMNS)])
+    chosen: pd.DataFrame = frame[list(IMAGES_COLUMNS)]
+    return chosen
 
 
 def _reaching(classified: Classified, side: str) -> np.ndarray:
@@ -62,4 +63,5 @@ def differences(model: str, dataset: Dataset, classified: Classified) -> pd.Data
     frame["model"] = model
     frame["file_name"] = frame["image_id"].map(names)
     frame["category"] = frame["category_id"].map(dataset.categories)
-    return pd.DataFrame(frame[list(DIFFERENCES_COLUMNS)])
+    chosen: pd.DataFrame = frame[list(DIFFERENCES_COLUMNS)]
+    return chosen

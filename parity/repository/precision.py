@@ -106,7 +106,9 @@ def to_fp16(source: Path, target: Path) -> None:
     """Store the network with FP16 weights and arithmetic; inputs, outputs and the box decode stay FP32.
 
     In FP16 a coordinate between 128 and 256 lies on a grid of an eighth of a pixel, which moves every box
-    and costs small ones AP; so what comes after the last weighted operators is left as it is. Uses onnxruntime.transformers.float16: the conversion of onnxconverter-common leaves mixed types at
+    and costs small ones AP; so what comes after the last weighted operators is left as it is.
+
+    Uses onnxruntime.transformers.float16: the conversion of onnxconverter-common leaves mixed types at
     Resize and Cast, which neither ONNX Runtime nor TensorRT accepts.
     """
     import onnx

@@ -86,7 +86,7 @@ def _unletterbox(boxes: NDArray[np.float32], p: Placement) -> NDArray[np.float32
     """Input pixels to original pixels, each axis by its own rounded gain, clipped to the image."""
     gain = np.array([p.resized[0] / p.width, p.resized[1] / p.height] * 2, np.float32)
     moved = (boxes - np.array([p.left, p.top] * 2, np.float32)) / gain
-    return np.clip(moved, np.float32(0), np.array([p.width, p.height] * 2, np.float32))
+    return np.asarray(np.clip(moved, np.float32(0), np.array([p.width, p.height] * 2, np.float32)))
 
 
 def _unstretch(boxes: NDArray[np.float32], p: Placement) -> NDArray[np.float32]:

@@ -23,9 +23,9 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 class EmbeddedServer:
-    """A running embedded Triton together with what went into it."""
+    """A running embedded Triton together with what went into it, by model."""
 
-    def __init__(self, triton: EmbeddedTriton, facts: dict[str, Any]) -> None:
+    def __init__(self, triton: EmbeddedTriton, facts: dict[str, dict[str, Any]]) -> None:
         self.triton = triton
         self.facts = facts
 
@@ -43,9 +43,9 @@ class EmbeddedServer:
         """Whether the process still runs."""
         return self.triton.alive()
 
-    def provenance(self) -> dict[str, Any]:
-        """Server, packages, network and configuration."""
-        return {"triton": self.triton.provenance(), **self.facts}
+    def provenance(self, name: str) -> dict[str, Any]:
+        """Server and packages, and of one model its network and configuration."""
+        return {"server": self.triton.provenance(), **self.facts[name]}
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def start_embedded(
     Raises EvidenceError when weights do not fit the run file, RunnerError when the server does not start.
     """
     served: list[ServedModel] = []
-    facts: dict[str, Any] = {"notes": [], "models": {}}
+    facts: dict[str, dict[str, Any]] = {}
     for name, context in contexts.items():
         exported = export_onnx(
             context.model,
@@ -69,8 +69,7 @@ def start_embedded(
         check_names(context, exported)
         config = derive_embedded(context.repository, name, exported.signature, labels=context.model.names)
         served.append(ServedModel(name=name, onnx=exported.path, config=config.text, files=config.files))
-        facts["models"][name] = _facts(exported, config)
-        facts["notes"] += config.notes
+        facts[name] = _facts(exported, config)
     context = next(iter(contexts.values()))
     environment = prepare(context.cache, context.progress)
     log = context.logs / "triton.log"
@@ -104,5 +103,6 @@ def calibration(context: RunnerContext, count: int) -> Iterator[NDArray[np.float
 def _facts(exported: ExportedModel, config: EmbeddedConfig) -> dict[str, Any]:
     return {
         "network": exported.provenance(),
-        "config_sha256_of_production": config.production_sha256 or None,
+        "production_config_sha256": config.production_sha256 or None,
+        "notes": list(config.notes),
     }

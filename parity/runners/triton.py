@@ -158,7 +158,7 @@ class TritonRunner:
 
     def _stop_if_broken(self, result: ImageResult, failures: int) -> None:
         """End the run when the server is gone or answers nothing any more; the images so far are kept."""
-        alive = self.server.alive() if self.server is not None else self._client.live()
+        alive = self._client.live()
         if alive and failures < CONSECUTIVE_FAILURES:
             return
         log = self.server.log_path if self.server is not None else None
@@ -180,6 +180,6 @@ class TritonRunner:
             **self._client.provenance(),
         }
         if self.server is not None:
-            facts["embedded"] = self.server.provenance()
+            facts["embedded"] = self.server.provenance(self.settings.model or self.context.name)
         facts["precision"] = self.settings.precision if self.server is not None else "as the engine was built"
         return facts

@@ -20,7 +20,7 @@ from parity.dataset import ImageRecord
 from parity.detections import Status
 from parity.runners import ImageResult, RunnerContext, RunnerSettings
 from parity.runners.decode import Decoded
-from parity.runners.preprocess import Placement, letterbox_placement, preprocess, stretch_placement
+from parity.runners.preprocess import Placement, place, preprocess
 from parity.runners.triton import TritonRunner
 
 
@@ -32,7 +32,7 @@ class RecordedSettings(RunnerSettings):
 
 
 class Recorded:
-    """Gives the answers that a side gave in an earlier run, so that the reference runs once for all faults."""
+    """Gives a side's answers of an earlier run, so that the reference runs once for all faults."""
 
     Settings: ClassVar[type[RunnerSettings]] = RecordedSettings
 
@@ -94,10 +94,9 @@ class OtherResize(TritonRunner):
 
     def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
         size = self.context.model.input_size
-        wrong = "stretch" if self.context.model.resize == "letterbox" else "letterbox"
-        tensor, _ = preprocess(pixels, size, wrong)
-        right = letterbox_placement if wrong == "stretch" else stretch_placement
-        return tensor, right(*pixels.shape[:2], size)
+        right = self.context.model.resize
+        tensor, _ = preprocess(pixels, size, "stretch" if right == "letterbox" else "letterbox")
+        return tensor, place(pixels.shape[0], pixels.shape[1], size, right)
 
 
 class HalfPixel(TritonRunner):

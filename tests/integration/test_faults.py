@@ -17,6 +17,7 @@ from parity.progress import Silent
 from parity.report.document import Report
 from parity.runners import SETTINGS, RunnerContext
 from parity.runners.embedded import EmbeddedServer, start_embedded
+from parity.sides import Request
 from tests.integration.helpers import ROOT, cache
 
 pytestmark = pytest.mark.integration
@@ -34,7 +35,7 @@ class Bench:
     clean: Report
     folder: Path
 
-    def run(self, tmp_path: Path, model: str, runner: str, **settings: Any) -> Report:
+    def run(self, tmp_path: Path, model: str, runner: str, /, **settings: Any) -> Report:
         recorded = RunnerConfig(
             runner=f"{FAULTS}:Recorded", folder=str(self.folder / "clean" / "evidence" / model)
         )
@@ -48,7 +49,7 @@ class Bench:
 
 
 def run(run_file: RunFile, folder: Path, cache: Path) -> Report:
-    request = pipeline.Request(
+    request = Request(
         run_file=run_file,
         models=tuple(run_file.models),
         images=IMAGES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +92,10 @@ def test_failures_keep_their_reason() -> None:
         result(1, np.nan),
         result(1, 1.5),
         result(1, -0.1),
-        ImageResult(image_id=1, boxes=np.full((1, 4), np.inf, np.float32), scores=np.ones(1, np.float32), classes=np.zeros(1, np.int64)),
-        ImageResult(image_id=1, boxes=np.zeros((2, 4), np.float32), scores=np.ones(1, np.float32), classes=np.zeros(1, np.int64)),
+        replace(result(1, 0.5), boxes=np.full((1, 4), np.inf, np.float32)),
+        replace(result(1, 0.5), boxes=np.zeros((2, 4), np.float32)),
     ],
-)  # fmt: skip
+)
 def test_answers_that_make_no_sense_fail_their_image(bad: ImageResult) -> None:
     done = collected(bad, result(2), result(3))
     assert statuses(done) == ["failed", "ok", "ok"]

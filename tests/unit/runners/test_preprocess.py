@@ -31,7 +31,7 @@ def ultralytics_tensor(pixels: np.ndarray, size: tuple[int, int], stretch: bool)
     augment = pytest.importorskip("ultralytics.data.augment")
     image = augment.LetterBox(size, auto=False, scale_fill=stretch, stride=32)(image=pixels)
     tensor = torch.from_numpy(image).unsqueeze(0).permute(0, 3, 1, 2).contiguous().flip(1)
-    return tensor.float().div_(255)[0].numpy()
+    return np.asarray(tensor.float().div_(255)[0].numpy())
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
