@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import Self
 
@@ -24,6 +27,10 @@ QUIET_ENVIRONMENT = {
     "ULTRALYTICS_SAFE_LOAD": "true",
 }
 """No installing, no talking, no network, and weights are read without running code that they carry."""
+
+
+PREFETCHED = 2
+"""Pictures that are decoded ahead of the network."""
 
 
 class UltralyticsSettings(RunnerSettings):
@@ -121,23 +128,25 @@ class UltralyticsRunner:
         self.detector = None
 
     def predict(self, images: Iterable[ImageRecord]) -> Iterator[ImageResult]:
-        """One result an image, in the order given."""
-        for image in images:
-            try:
-                pixels = self.context.reader.read(image)
-            except ImageProblem as problem:
-                yield ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
-                continue
-            try:
-                yield self._answer(image, pixels)
-            except (RuntimeError, ValueError) as error:
-                yield ImageResult(
-                    image_id=image.image_id,
-                    status=Status.FAILED,
-                    message=_first_line(error),
-                )
+        """One result an image, in the order given; the next picture is decoded meanwhile."""
+        with ThreadPoolExecutor(1, thread_name_prefix="parity-decode") as pool:
+            upcoming: deque[tuple[ImageRecord, Future[NDArray[np.uint8]]]] = deque()
+            for image in images:
+                upcoming.append((image, pool.submit(self.context.reader.read, image)))
+                if len(upcoming) > PREFETCHED:
+                    yield self._result(*upcoming.popleft())
+            while upcoming:
+                yield self._result(*upcoming.popleft())
 
-    def _answer(self, image: ImageRecord, pixels: np.ndarray[Any, Any]) -> ImageResult:
+    def _result(self, image: ImageRecord, decoded: Future[NDArray[np.uint8]]) -> ImageResult:
+        try:
+            return self._answer(image, decoded.result())
+        except ImageProblem as problem:
+            return ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
+        except (RuntimeError, ValueError) as error:
+            return ImageResult(image_id=image.image_id, status=Status.FAILED, message=_first_line(error))
+
+    def _answer(self, image: ImageRecord, pixels: NDArray[np.uint8]) -> ImageResult:
         boxes = self.detector.predict(pixels, **self.arguments())[0].boxes.data.cpu().numpy()
         boxes = boxes[np.isfinite(boxes).all(axis=1)]
         return ImageResult(
