@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 from platformdirs import user_cache_path
 
+from parity import __version__
 from parity.config import RunFile, hint, load
 from parity.errors import EvidenceError, ParityError, UsageError
 from parity.gate import EXIT_CODES
@@ -37,9 +38,17 @@ CacheOption = Annotated[
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"parity {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _application() -> None:
-    """Keep `parity run` a subcommand, however many commands there are."""
+def _application(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Options before the command."""
 
 
 @app.command("run")

@@ -67,15 +67,15 @@ def assess(
     both = reference.answered & candidate.answered
     variance = policy.parameters(MapVarianceParameters, "map_variance")
     rule = policy.parameters(BoxAgreementParameters, "box_agreement")
-    truth = index_truth(dataset.ground_truth, image_ids=both, category_ids=dataset.categories)
-    sides = [evaluate(truth, side.restricted_to(both).detections) for side in (reference, candidate)]
-    with progress.step(f"{model}: {variance.resamples} bootstrap resamples"):
+    with progress.step(f"{model}: accuracy, {variance.resamples} resamples, matching"):
+        truth = index_truth(dataset.ground_truth, image_ids=both, category_ids=dataset.categories)
+        sides = [evaluate(truth, side.restricted_to(both).detections) for side in (reference, candidate)]
         samples = paired_bootstrap(*sides, resamples=variance.resamples, seed=SEED)
-    accuracy = sections.accuracy(dataset, sides[0], sides[1], samples, variance.confidence)
-    matching = match(
-        reference.detections, candidate.detections, image_ids=both, score=rule.score, iou=rule.iou
-    )
-    classified = agreement.classify(matching, moved_iou=rule.moved_iou, rescored_by=rule.rescored_by)
+        accuracy = sections.accuracy(dataset, sides[0], sides[1], samples, variance.confidence)
+        matching = match(
+            reference.detections, candidate.detections, image_ids=both, score=rule.score, iou=rule.iou
+        )
+        classified = agreement.classify(matching, moved_iou=rule.moved_iou, rescored_by=rule.rescored_by)
     summary = agreement.summarise(classified)
     difference = accuracy.difference["AP"]
     evidence = PairEvidence(

@@ -20,6 +20,7 @@ from parity.config import ModelConfig
 from parity.errors import EvidenceError, RunnerError, UsageError
 from parity.progress import Progress, Silent
 from parity.provenance import package_version, sha256_of_file
+from parity.quiet import QUIET
 from parity.repository.exported import ExportedModel, read_entry
 from parity.repository.lock import exclusive
 from parity.repository.precision import Precision
@@ -33,18 +34,8 @@ RECIPE = 4
 VERSIONS = ("ultralytics", "torch", "onnx", "onnxslim", "onnxruntime")
 TIMEOUT_S = 1800.0
 
-_WORKER_ENVIRONMENT = {
-    "YOLO_AUTOINSTALL": "false",
-    "YOLO_VERBOSE": "false",
-    "YOLO_OFFLINE": "true",
-    "ULTRALYTICS_SAFE_LOAD": "true",
-    "ORT_DISABLE_TELEMETRY": "1",
-    "PYTHONHASHSEED": "0",
-}
-"""No installing, no talking, no network, and weights are read without running code that they carry.
-
-ONNX Runtime reports models to Microsoft from 1.29 on unless told not to. onnxslim orders nodes by hashes:
-with a fixed seed the same weights give the same file."""
+_WORKER_ENVIRONMENT = {**QUIET, "PYTHONHASHSEED": "0"}
+"""onnxslim orders nodes by hashes: with a fixed seed the same weights give the same file."""
 
 
 def export_onnx(

@@ -18,16 +18,8 @@ from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
 from parity.errors import EvidenceError, RunnerError
 from parity.provenance import package_version, sha256_of_file
+from parity.quiet import QUIET
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
-
-QUIET_ENVIRONMENT = {
-    "YOLO_AUTOINSTALL": "false",
-    "YOLO_VERBOSE": "false",
-    "YOLO_OFFLINE": "true",
-    "ULTRALYTICS_SAFE_LOAD": "true",
-}
-"""No installing, no talking, no network, and weights are read without running code that they carry."""
-
 
 PREFETCHED = 2
 """Pictures that are decoded ahead of the network."""
@@ -44,7 +36,7 @@ class UltralyticsSettings(RunnerSettings):
 
 def import_ultralytics() -> Any:
     """The package, imported quietly. Raises RunnerError when it is not installed."""
-    for key, value in QUIET_ENVIRONMENT.items():
+    for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     try:
         import ultralytics
@@ -105,6 +97,11 @@ class UltralyticsRunner:
         self.nonfinite = 0
 
     def __enter__(self) -> Self:
+        with self.context.progress.step(f"{self.context.name}: loading PyTorch and the weights"):
+            self._load()
+        return self
+
+    def _load(self) -> None:
         self.detector = load_detector(self.context)
         import torch
 
@@ -117,7 +114,6 @@ class UltralyticsRunner:
         # The first call sets everything up; without it there is no network to watch yet.
         self.detector.predict(np.zeros((*self.context.model.input_size, 3), np.uint8), **self.arguments())
         self.detector.predictor.model.register_forward_hook(self._count_nonfinite)
-        return self
 
     def __exit__(
         self,

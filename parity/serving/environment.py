@@ -20,6 +20,7 @@ from typing import Any
 
 from parity.errors import RunnerError
 from parity.progress import Progress, Silent
+from parity.quiet import QUIET
 from parity.repository.lock import exclusive
 from parity.serving.interpreter import Interpreter, find_interpreter
 
@@ -55,7 +56,7 @@ class TritonEnvironment:
         variables["PATH"] = os.pathsep.join([str(self.python.parent), variables.get("PATH", os.defpath)])
         variables["VIRTUAL_ENV"] = str(self.root)
         variables["PYTHONUNBUFFERED"] = "1"
-        variables["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime reports models to Microsoft from 1.29 on
+        variables["ORT_DISABLE_TELEMETRY"] = QUIET["ORT_DISABLE_TELEMETRY"]
         return variables
 
 

@@ -50,9 +50,9 @@ def rtdetr(path: Path | None = None) -> ModelConfig:
 
 
 def cache(factory: pytest.TempPathFactory) -> Path:
-    """A cache folder: PARITY_TEST_CACHE when set, so that repeated runs need not install and export again."""
+    """One cache folder for the whole test run: a new one, or PARITY_TEST_CACHE to save time on repeats."""
     kept = os.environ.get("PARITY_TEST_CACHE")
-    return Path(kept) if kept else factory.mktemp("cache")
+    return Path(kept) if kept else factory.getbasetemp() / "shared-cache"
 
 
 def gone(pid: int) -> bool:

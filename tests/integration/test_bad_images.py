@@ -80,9 +80,7 @@ def dataset(tmp_path: Path) -> Path:
 def test_bad_pictures_get_a_status_and_the_run_goes_on(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, dataset: Path
 ) -> None:
-    mine = run_file(
-        tmp_path, (f'path = "{ROOT}/datasets/street"', f'path = "{dataset}"\nmax_megapixels = 2')
-    )
+    mine = run_file(tmp_path, (f'path = "{ROOT}/datasets/street"', f'path = "{dataset}"\nmax_megapixels = 2'))
     done = parity(
         "run", str(mine), "--model", "rtdetr", "--out", str(tmp_path / "out"),
         "--cache", str(cache(tmp_path_factory)),
