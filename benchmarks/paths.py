@@ -2,8 +2,10 @@
 
     nox -s benchmarks
 
-- Candidate: wall time of the whole path less the model's own time in Triton (its compute statistics), against
-  decoding and letterboxing the same JPEGs in a bare loop on the same cores. Goal: at most 1.15.
+- Candidate: wall time of the whole path less the model's time in Triton (its statistics of compute input,
+  infer and output), against decoding and letterboxing the same JPEGs in a bare loop on the same cores. Goal:
+  at most 1.15. The path overlaps its own work with the model's, so this is the time that it adds. What it
+  costs the processor is written down beside it, as a ratio too: every tensor goes through gRPC there.
 - Reference: the runner against a plain Ultralytics predict loop over the same pictures. Goal: at most 1.0.
 
 Runs alternate (A B A B), and the median of the ratios of neighbours counts, since machines drift.
@@ -26,7 +28,7 @@ import cv2
 import numpy as np
 from platformdirs import user_cache_path
 
-from parity import runners
+from parity import policies, runners
 from parity.config import RunFile, load
 from parity.dataset import Dataset, OpenCvReader
 from parity.dataset import load as load_dataset
@@ -58,10 +60,11 @@ def context(run_file: RunFile, name: str, dataset: Dataset) -> runners.RunnerCon
 
 
 def model_seconds(client: Any, name: str) -> float:
-    """Seconds that the server spent computing the model since it started, batches counted once."""
+    """Seconds that the server spent on the model since it started, batches counted once."""
     statistics_ = client.connection.get_inference_statistics(name, as_json=True)["model_stats"][0]
     batches = statistics_.get("batch_stats", [])
-    return sum(int(b["compute_infer"].get("ns", 0)) for b in batches) / 1e9
+    parts = ("compute_input", "compute_infer", "compute_output")
+    return sum(int(batch[part].get("ns", 0)) for batch in batches for part in parts) / 1e9
 
 
 def candidate(run_file: RunFile, name: str, dataset: Dataset, rounds: int) -> dict[str, Any]:
@@ -78,14 +81,31 @@ def candidate(run_file: RunFile, name: str, dataset: Dataset, rounds: int) -> di
     with runners.create(run_file.side(name, "candidate"), given) as runner:
         list(runner.predict(dataset.images[:50]))
         for _ in range(rounds):
+            bare_cpu = time.process_time()
             alone = timed(bare)
+            bare_cpu = time.process_time() - bare_cpu
             before, cpu = model_seconds(runner.client, name), time.process_time()  # type: ignore[attr-defined]
             whole = timed(lambda: list(runner.predict(dataset.images)))
             cpu = time.process_time() - cpu
             inside = model_seconds(runner.client, name) - before  # type: ignore[attr-defined]
-            rows.append({"bare_s": alone, "whole_s": whole, "model_s": inside, "harness_cpu_s": cpu})
+            rows.append(
+                {
+                    "bare_s": alone,
+                    "bare_cpu_s": bare_cpu,
+                    "whole_s": whole,
+                    "model_s": inside,
+                    "harness_cpu_s": cpu,
+                }
+            )
     ratios = [(row["whole_s"] - row["model_s"]) / row["bare_s"] for row in rows]
-    return {"rounds": rows, "ratio": statistics.median(ratios), "ratios": ratios, "goal": 1.15}
+    cpu_ratios = [row["harness_cpu_s"] / row["bare_cpu_s"] for row in rows]
+    return {
+        "rounds": rows,
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "goal": 1.15,
+        "processor_time_ratio": statistics.median(cpu_ratios),
+    }
 
 
 def reference(run_file: RunFile, name: str, dataset: Dataset, rounds: int) -> dict[str, Any]:
@@ -118,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "paths.json")
     given = parser.parse_args()
-    run_file = load(ROOT / "parity.toml", runners.SETTINGS)
+    run_file = load(ROOT / "parity.toml", runners.SETTINGS, policies.phases())
     dataset = load_dataset("street", run_file.datasets["street"])
     result: dict[str, Any] = {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),

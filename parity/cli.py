@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import shlex
 import signal
@@ -22,6 +23,17 @@ from parity import __version__
 from parity.config import RunFile, hint, load
 from parity.errors import EvidenceError, ParityError, UsageError
 from parity.gate import EXIT_CODES
+
+FORESEEN = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}
+"""What a file system may answer without parity being wrong."""
 
 app = typer.Typer(
     help="Decides whether an object detector may move from PyTorch to an engine behind NVIDIA Triton.",
@@ -66,11 +78,11 @@ def run_command(
     Exit code: 0 PASS, 10 FAIL, 11 INCONCLUSIVE, 2 usage, 3 evidence or data set, 4 runner or server.
     """
     with _errors(debug):
-        from parity import pipeline, runners
+        from parity import pipeline, policies, runners
         from parity.sides import Request
         from parity.terminal import RichProgress, show
 
-        config = load(run_file, runners.SETTINGS)
+        config = load(run_file, runners.SETTINGS, policies.phases())
         config = _with_dataset(config, dataset)
         request = Request(
             run_file=config,
@@ -97,10 +109,10 @@ def serve_command(
 ) -> None:
     """Keep the embedded Triton running with the run file's models until Ctrl-C."""
     with _errors(debug):
-        from parity import runners, serve
+        from parity import policies, runners, serve
         from parity.terminal import RichProgress, say
 
-        config = load(run_file, runners.SETTINGS)
+        config = load(run_file, runners.SETTINGS, policies.phases())
         with RichProgress() as progress:
             stack, server = serve.start(config, _models(config, model), _cache(cache), progress)
         with stack:
@@ -135,14 +147,14 @@ def _errors(debug: bool) -> Iterator[None]:
         typer.echo("interrupted; servers are stopped", err=True)
         raise typer.Exit(130) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno not in FORESEEN:
             raise
         place = str(error.filename2 or error.filename or "output folder")
         _fail(
             EvidenceError(
-                f"cannot be written: {error.strerror}",
+                f"cannot be used: {error.strerror}",
                 where=place,
-                remedy="make room or name another folder with --out or --cache; what was written is whole",
+                remedy="make room, or name another folder with --out or --cache; what was written is whole",
             ),
             debug,
         )
@@ -178,7 +190,14 @@ def _cache(given: Path | None) -> Path:
 
 def _new_folder(out: Path, phase: str) -> Path:
     """A folder name of its own, even for runs that start together; it is made with the first evidence."""
-    if out.exists() and not out.is_dir():
-        raise UsageError("not a folder", where=f"--out {out}")
+    nearest = out.resolve()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise UsageError(
+            f"{nearest} is {'not writable' if nearest.is_dir() else 'not a folder'}",
+            where=f"--out {out}",
+            expected="a folder that reports can be written in",
+        )
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     return (out / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from parity.dataset import ImageRecord
 from parity.detections import Predictions, Status, build
-from parity.errors import ParityError, RunnerError
+from parity.errors import ParityError, RunnerError, first_line
 from parity.progress import Progress
 from parity.runners import ImageResult, Runner
 
@@ -50,21 +50,28 @@ def collect(
                 step.advance()
         except ParityError as problem:
             error = problem
+        except Exception as problem:  # noqa: BLE001  # a runner may be anybody's code; what it answered is kept
+            error = RunnerError(f"the runner failed ({first_line(problem)})", where=label)
+            error.__cause__ = problem
     return Collected(predictions=_tables(images, results, categories), error=error)
 
 
 def _checked(result: ImageResult, classes: int) -> ImageResult:
     """The result, or a failed one when its arrays do not belong together."""
     n = len(result.scores)
-    problem = ""
+    problem, nonfinite = "", result.nonfinite
     if result.boxes.shape != (n, 4) or result.classes.shape != (n,):
         problem = f"{result.boxes.shape} boxes, {n} scores, {result.classes.shape} classes"
+    elif not np.issubdtype(result.classes.dtype, np.integer):
+        problem = f"classes of type {result.classes.dtype}, expected integers"
     elif n and (result.classes.min() < 0 or result.classes.max() >= classes):
         problem = (
             f"class index {int(result.classes.min())} to {int(result.classes.max())} of {classes} classes"
         )
     elif not (np.isfinite(result.boxes).all() and np.isfinite(result.scores).all()):
         problem = "a box or score that is not finite"
+        rows = np.concatenate([result.boxes, result.scores[:, None]], axis=1)
+        nonfinite += int(np.count_nonzero(~np.isfinite(rows).all(axis=1)))
     elif n and (result.scores.min() < 0 or result.scores.max() > 1):
         problem = f"scores from {result.scores.min():g} to {result.scores.max():g}, expected 0 to 1"
     if not problem:
@@ -73,7 +80,7 @@ def _checked(result: ImageResult, classes: int) -> ImageResult:
         image_id=result.image_id,
         status=Status.FAILED,
         message=f"the answer has {problem}",
-        nonfinite=result.nonfinite,
+        nonfinite=nonfinite,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -21,11 +22,12 @@ Family = Literal["yolo26", "rtdetr"]
 Resize = Literal["letterbox", "stretch"]
 Head = Literal["nms-free", "one-to-many", "rtdetr"]
 ImageKind = Literal["grey", "palette", "rgba", "cmyk", "16-bit"]
+M = TypeVar("M", bound=BaseModel)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DatasetConfig(_Strict):
@@ -65,6 +67,7 @@ class ModelConfig(_Strict):
     resize: Resize
     head: Head
     names: tuple[str, ...] = Field(min_length=1)
+    nms_iou: float = Field(0.7, gt=0, lt=1, description="NMS threshold of the one-to-many head, both sides.")
     reference: RunnerConfig | None = Field(None, description="Instead of the run file's [reference].")
     candidate: RunnerConfig | None = Field(None, description="Instead of the run file's [candidate].")
 
@@ -89,6 +92,8 @@ class ModelConfig(_Strict):
             raise ValueError(f"head {self.head!r} does not exist for {self.family}; use {' or '.join(heads)}")
         if self.family == "rtdetr" and self.resize != "stretch":
             raise ValueError("RT-DETR stretches its input; use resize = 'stretch'")
+        if self.family == "yolo26" and self.resize != "letterbox":
+            raise ValueError("YOLO26 letterboxes its input, whatever one asks; use resize = 'letterbox'")
         return self
 
 
@@ -122,11 +127,11 @@ def schema() -> dict[str, Any]:
     }
 
 
-def load(path: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:
+def load(path: Path, settings: Mapping[str, type[BaseModel]], phases: tuple[str, ...]) -> RunFile:
     """Read and validate a run file; paths in it come out absolute.
 
-    settings: the settings model of every built-in runner by name. Raises UsageError that names every
-    mistake at once, with the nearest known name where a name is unknown.
+    settings: the settings model of every built-in runner by name. phases: those that have a policy. Raises
+    UsageError that names every mistake at once, with the nearest known name where a name is unknown.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -141,10 +146,10 @@ def load(path: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:
     problems: list[str] = []
     run_file: RunFile | None = None
     try:
-        run_file = RunFile.model_validate(raw)
+        run_file = validate(RunFile, raw)
     except ValidationError as error:
         problems += [_describe(dict(detail)) for detail in error.errors()]
-    problems += _name_problems(raw) + _runner_problems(raw, settings)
+    problems += _name_problems(raw, phases) + _runner_problems(raw, settings)
     if problems or run_file is None:
         raise UsageError(
             join_problems(problems),
@@ -152,6 +157,14 @@ def load(path: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:
             remedy="docs/run-file.md describes every key of the run file",
         )
     return _absolute(run_file, path.resolve().parent)
+
+
+def validate(model: type[M], values: dict[str, Any]) -> M:
+    """Validate without any conversion between types: "8" is no number and "no" is no truth value.
+
+    As JSON, where lists stand for tuples and text for paths. Raises pydantic's ValidationError.
+    """
+    return model.model_validate_json(json.dumps(values, default=str), strict=True)
 
 
 def _describe(detail: dict[str, Any]) -> str:
@@ -171,11 +184,15 @@ def _describe(detail: dict[str, Any]) -> str:
     return f"{place}: {message}{shown}"
 
 
-def _name_problems(raw: dict[str, Any]) -> list[str]:
+def _name_problems(raw: dict[str, Any], phases: tuple[str, ...]) -> list[str]:
+    problems = []
     wanted, known = raw.get("dataset"), raw.get("datasets")
     if isinstance(wanted, str) and isinstance(known, dict) and wanted not in known:
-        return [f"dataset: {wanted!r} is not in [datasets]{hint(wanted, known)}"]
-    return []
+        problems.append(f"dataset: {wanted!r} is not in [datasets]{hint(wanted, known)}")
+    phase = raw.get("phase")
+    if isinstance(phase, str) and phase not in phases:
+        problems.append(f"phase: no policy is called {phase!r}{hint(phase, phases)}")
+    return problems
 
 
 def _runner_problems(raw: dict[str, Any], settings: Mapping[str, type[BaseModel]]) -> list[str]:
@@ -208,7 +225,7 @@ def _runner_problems(raw: dict[str, Any], settings: Mapping[str, type[BaseModel]
 def settings_problems(model: type[BaseModel], values: dict[str, Any], place: str) -> list[str]:
     """What is wrong with a runner's settings, one line each."""
     try:
-        model.model_validate(values)
+        validate(model, values)
     except ValidationError as error:
         lines = []
         for detail in error.errors():

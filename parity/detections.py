@@ -48,6 +48,7 @@ class Status(str, Enum):
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too_large"
     WRONG_SIZE = "wrong_size"
+    CHANGED = "changed"
     FAILED = "failed"
     NOT_ATTEMPTED = "not_attempted"
 

@@ -50,6 +50,12 @@ class RunnerError(ParityError):
     exit_code = 4
 
 
+def first_line(error: BaseException) -> str:
+    """Another library's exception as one short line."""
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"
+
+
 def join_problems(problems: list[str]) -> str:
     """One line for one problem, an indented list for several."""
     if len(problems) == 1:

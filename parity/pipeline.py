@@ -57,26 +57,25 @@ def _run(request: Request, progress: Progress) -> Result:
         timings: dict[str, float] = {}
         try:
             reference, candidate, facts = answer(request, name, dataset, reader, timings, progress)
+            assessments.append(
+                assess(
+                    model=name,
+                    dataset=dataset,
+                    reader=reader,
+                    policy=policy,
+                    reference=reference.predictions,
+                    candidate=candidate.predictions,
+                    provenance=facts,
+                    timings=timings,
+                    folder=request.folder,
+                    progress=progress,
+                )
+            )
+            error = reference.error or candidate.error
         except ParityError as problem:
             if not assessments:
                 raise
             error = problem  # the models before it are judged and reported all the same
-            break
-        assessments.append(
-            assess(
-                model=name,
-                dataset=dataset,
-                reader=reader,
-                policy=policy,
-                reference=reference.predictions,
-                candidate=candidate.predictions,
-                provenance=facts,
-                timings=timings,
-                folder=request.folder,
-                progress=progress,
-            )
-        )
-        error = reference.error or candidate.error
         if error:
             break
     report = summarise(

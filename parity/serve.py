@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from parity.config import RunFile
+from parity.config import RunFile, validate
 from parity.dataset import ImageRecord, OpenCvReader, load
 from parity.errors import RunnerError, UsageError
 from parity.progress import Progress
@@ -32,13 +32,13 @@ def start(
                 expected="the runner 'triton' without `url`",
                 remedy="serve needs models that parity starts a server for itself",
             )
-        settings[name] = TritonSettings.model_validate(side.settings)
+        settings[name] = validate(TritonSettings, side.settings)
     needs_images = any(s.precision == "int8" for s in settings.values())
     sample: tuple[ImageRecord, ...] = load(run_file.dataset, config, progress).images if needs_images else ()
     with ExitStack() as stack:
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parity-serve-")))
         for name in models:
-            contexts[name] = RunnerContext(
+            contexts[settings[name].model or name] = RunnerContext(
                 name=name,
                 model=run_file.models[name],
                 reader=OpenCvReader(config),
@@ -50,7 +50,7 @@ def start(
                 logs=logs,
                 progress=progress,
             )
-        precisions = {name: s.precision for name, s in settings.items()}
+        precisions = {s.model or name: s.precision for name, s in settings.items()}
         most = max((s.calibration_images for s in settings.values()), default=1)
         server = stack.enter_context(start_embedded(contexts, precisions, most))
         return stack.pop_all(), server
@@ -61,5 +61,6 @@ def wait(server: EmbeddedServer) -> None:
     while server.alive():
         time.sleep(0.5)
     raise RunnerError(
-        "the server ended by itself", where="embedded Triton", remedy=f"see its log, {server.log_path}"
+        f"the server ended by itself; the end of its log:\n{server.triton.log_tail()}",
+        where="embedded Triton",
     )

@@ -61,7 +61,7 @@ def answer(
                 sample=dataset.images,
                 cache=request.cache,
                 repository=request.run_file.model_repository,
-                logs=evidence,
+                logs=evidence / role,
                 progress=progress,
             )
             started = perf_counter()

@@ -20,6 +20,10 @@ Interval = tuple[float, float]
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
+MOST_UNDEFINED = 0.05
+"""Share of resamples without a value over which the others no longer stand for all."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairedEstimate:
     """Candidate minus reference, absolute and in percent of the reference's value.
@@ -100,11 +104,12 @@ def paired_estimate(
         relative = 100 * value / reference if reference != 0 else None
         if n < 2:
             reasons.append(f"an interval needs at least 2 images, there are {n}")
+        elif len(before) < max(least_resamples(confidence), (1 - MOST_UNDEFINED) * len(defined)):
+            reasons.append(
+                f"only {len(before)} of {len(defined)} resamples have a value, too few for an interval"
+            )
         else:
             interval = percentile_interval(after - before, confidence=confidence)
-        if interval is None and n >= 2:
-            least = least_resamples(confidence)
-            reasons.append(f"an interval needs {least} resamples with a value, there are {len(before)}")
         if reference == 0:
             reasons.append("the reference's value is 0, which nothing can be a percentage of")
         elif interval is not None and (before == 0).any():

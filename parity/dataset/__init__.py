@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,24 +129,27 @@ def _finish(
     expected: dict[str, str],
     progress: Progress,
 ) -> Dataset:
-    """Digest every image, compare with the manifest's digests where there are any, and build the data set."""
+    """Digest every image and build the data set.
+
+    With a manifest, each record carries the digest that its file must have; a picture that was changed
+    gets a status when it is read, as any other picture that cannot be used.
+    """
     combined = hashlib.sha256()
     problems = Problems(folder / MANIFEST)
+    records = []
     with progress.step("verifying the data set", len(images)) as step:
         for image in images:
-            digest = sha256_of_file(image.path)
-            key = image.path.relative_to(folder).as_posix() if expected else image.file_name
-            if expected and expected.get(key) != digest:
-                problems.add(
-                    f"{key} has SHA-256 {digest}, the manifest says {expected.get(key, 'nothing of it')}"
-                )
-            combined.update(f"{image.file_name}\0{digest}\n".encode())
+            combined.update(f"{image.file_name}\0{sha256_of_file(image.path)}\n".encode())
+            digest = expected.get(image.path.relative_to(folder).as_posix()) if expected else None
+            if expected and digest is None:
+                problems.add(f"{image.file_name} is an image of the annotations, but not in [sha256]")
+            records.append(replace(image, sha256=digest))
             step.advance()
     problems.raise_if_any()
     return Dataset(
         name=name,
         folder=folder,
-        images=images,
+        images=tuple(records),
         categories=categories,
         ground_truth=truth,
         digest=combined.hexdigest(),

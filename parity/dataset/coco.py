@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from parity.dataset.model import GroundTruth, ImageRecord
 from parity.errors import EvidenceError
 
 MOST_PROBLEMS_SHOWN = 20
+LARGEST_NUMBER = 1e300
 BOX_TOLERANCE = 1.0
 """Pixels by which a box may leave its image: published COCO files round that far."""
 
@@ -44,10 +44,14 @@ class Problems:
 
 
 def safe_path(root: Path, name: str) -> Path | None:
-    """`root / name` resolved, or None when that is outside `root`, through links too."""
+    """`root / name` resolved, or None when that is outside `root`, through links too, or no path."""
     if not name or "\0" in name:
         return None
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+        path.is_file()  # names that the file system cannot hold fail here
+    except (OSError, ValueError, RuntimeError):
+        return None
     return path if path.is_relative_to(root) else None
 
 
@@ -142,21 +146,12 @@ def _annotations(
         if not (_is_int(number) and _is_int(image_id) and _is_int(category)):
             problems.add(f"annotations[{i}] needs integers `id`, `image_id` and `category_id`")
             continue
-        box = row.get("bbox")
-        if not _is_box(box):
-            problems.add(
-                f"annotations[{i}] (id {number}) needs `bbox` as four finite numbers, width and height >= 0"
-            )
+        fault = _row_fault(row)
+        if fault:
+            problems.add(f"annotations[{i}] (id {number}) {fault}")
             continue
-        area = row.get("area", box[2] * box[3])
-        if (
-            isinstance(area, bool)
-            or not isinstance(area, (int, float))
-            or not math.isfinite(area)
-            or area < 0
-        ):
-            problems.add(f"annotations[{i}] (id {number}) has area {area!r}")
-            continue
+        box, area, crowd = row["bbox"], row.get("area"), row.get("iscrowd", 0)
+        area = box[2] * box[3] if area is None else area
         if category not in categories:
             problems.add(f"annotations[{i}] (id {number}) has the unknown category {category}")
         image = images.get(image_id)
@@ -169,7 +164,7 @@ def _annotations(
                 f"annotations[{i}] (id {number}) has the box {box}, outside {image.file_name!r} "
                 f"of {image.width}x{image.height} pixels"
             )
-        kept.append((image_id, number, category, box, float(area), bool(row.get("iscrowd", 0))))
+        kept.append((image_id, number, category, box, float(area), bool(crowd)))
     repeated = [n for n, count in Counter(row[1] for row in kept).items() if count > 1]
     if repeated:
         problems.add(f"{len(repeated)} annotation ids are used twice, first {min(repeated)}")
@@ -183,10 +178,29 @@ def _annotations(
     )
 
 
+def _row_fault(row: dict[str, Any]) -> str:
+    """What is wrong with an annotation's own values, "" when nothing is."""
+    if not _is_box(row.get("bbox")):
+        return "needs `bbox` as four finite numbers, width and height >= 0"
+    area, crowd = row.get("area", 0), row.get("iscrowd", 0)
+    if not _is_number(area) or area < 0:
+        return f"has area {area!r:.40}"
+    if not isinstance(crowd, int) or crowd not in (0, 1):
+        return f"has iscrowd {crowd!r:.40}, expected 0 or 1"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    """A finite number that a float can hold; JSON's integers know no limit."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < LARGEST_NUMBER  # false for NaN too
+
+
 def _is_box(box: Any) -> bool:
     if not isinstance(box, list) or len(box) != 4:
         return False
-    if any(isinstance(v, bool) or not isinstance(v, (int, float)) or not math.isfinite(v) for v in box):
+    if not all(map(_is_number, box)):
         return False
     return bool(box[2] >= 0 and box[3] >= 0)
 

@@ -6,6 +6,7 @@ was not. Everything that can be known from the header is checked before any pixe
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from dataclasses import dataclass
@@ -81,7 +82,12 @@ class OpenCvReader:
                 Status.WRONG_SIZE,
                 f"{header.width}x{header.height} pixels, annotated as {image.width}x{image.height}",
             )
-        return _decode(data, header)
+        pixels = _decode(data, header)
+        if image.sha256 is not None and hashlib.sha256(data).hexdigest() != image.sha256:
+            raise ImageProblem(
+                Status.CHANGED, "not the file that the manifest was made for (SHA-256 differs)"
+            )
+        return pixels
 
     def _bytes(self, path: Path) -> bytes:
         try:

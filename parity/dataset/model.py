@@ -17,7 +17,7 @@ class ImageRecord:
     """One image of a data set.
 
     file_name: as the annotations name it, relative to the image folder. path: resolved, inside the data
-    set's folder. width, height: in pixels, upright, as annotated.
+    set's folder. width, height: in pixels, upright, as annotated. sha256: what a manifest says of the file.
     """
 
     image_id: int
@@ -25,6 +25,7 @@ class ImageRecord:
     path: Path
     width: int
     height: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ def read(path: Path, split: str) -> tuple[Path, tuple[ImageRecord, ...], dict[in
     document = _parse(path)
     problems = Problems(path)
     categories = _categories(document.get("names"), problems)
-    root = (path.parent / str(document.get("path", "."))).resolve()
+    root = _root(path, document)
     files = _image_files(document, split, root, problems)
     records: list[ImageRecord] = []
     rows: list[tuple[int, int, list[float]]] = []
@@ -79,10 +79,22 @@ def _parse(path: Path) -> dict[str, Any]:
     return document
 
 
+def _root(path: Path, document: dict[str, Any]) -> Path:
+    """The folder that `path` names, as Ultralytics reads it; every file must lie inside it."""
+    try:
+        root = (path.parent / str(document.get("path", "."))).resolve()
+        found = root.is_dir()
+    except (OSError, ValueError, RuntimeError):
+        found = False
+    if not found:
+        raise EvidenceError(f"`path` is {document.get('path')!r}, which is no folder", where=str(path))
+    return root
+
+
 def _categories(names: Any, problems: Problems) -> dict[int, str]:
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names or sorted(names) != list(range(len(names))):
+    if not isinstance(names, dict) or not names or set(names) != set(range(len(names))):
         problems.add("`names` must list the classes, numbered from 0 without gaps")
         return {}
     if len({str(name) for name in names.values()}) != len(names):

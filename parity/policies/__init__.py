@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from parity.config import hint
+from parity.config import hint, validate
 from parity.criteria import CRITERIA, Parameters
 from parity.errors import UsageError, join_problems
 
@@ -71,7 +71,7 @@ def parse(text: str, *, where: str) -> Policy:
             problems.append(f"no criterion is called {name!r}{hint(name, CRITERIA)}")
             continue
         try:
-            criteria[name] = criterion.parameters.model_validate(table)
+            criteria[name] = validate(criterion.parameters, table)
         except ValidationError as error:
             for detail in error.errors():
                 place = ".".join(map(str, (name, *detail["loc"])))

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.errors import EvidenceError, UsageError
+from parity.errors import EvidenceError, UsageError, first_line
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -203,8 +203,3 @@ def _spec(node: Any, dims: tuple[int, ...], onnx: Path) -> TensorSpec:
             f"tensor {node.name!r} has type {node.type}", where=str(onnx), expected=", ".join(sorted(_TYPES))
         )
     return TensorSpec(name=node.name, datatype=_TYPES[node.type], dims=tuple(int(dim) for dim in dims))
-
-
-def first_line(error: Exception) -> str:
-    """An exception of a library as one short line."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from parity.errors import EvidenceError, ParityError, UsageError
-from parity.repository.precision import first_line, read_signature, to_fp16, to_int8
+from parity.errors import EvidenceError, ParityError, UsageError, first_line
+from parity.repository.precision import read_signature, to_fp16, to_int8
 
 _PR_SET_PDEATHSIG = 1
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from parity.config import RunnerConfig, settings_problems
+from parity.config import RunnerConfig, settings_problems, validate
 from parity.errors import UsageError, join_problems
 from parity.runners.base import ImageResult, Runner, RunnerContext, RunnerSettings
 from parity.runners.triton import TritonRunner
@@ -28,7 +28,7 @@ def create(config: RunnerConfig, context: RunnerContext) -> Runner:
     problems = settings_problems(kind.Settings, config.settings, config.runner)
     if problems:
         raise UsageError(join_problems(problems), where="run file")
-    runner: Runner = kind(context, kind.Settings.model_validate(config.settings))
+    runner: Runner = kind(context, validate(kind.Settings, config.settings))
     return runner
 
 
@@ -40,11 +40,17 @@ def _own(name: str) -> type[Any]:
         sys.path.insert(0, here)
     try:
         kind = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # importing runs the user's own code, which may fail in any way
         raise UsageError(
-            f"the runner {name!r} cannot be imported: {error}", where="run file", expected="`module:Class`"
+            f"the runner {name!r} cannot be imported: {type(error).__name__}: {error}",
+            where="run file",
+            expected="`module:Class`",
         ) from error
-    missing = [part for part in ("Settings", "predict", "provenance") if not hasattr(kind, part)]
+    missing = [
+        part
+        for part in ("Settings", "__enter__", "__exit__", "predict", "provenance")
+        if not hasattr(kind, part)
+    ]
     if missing:
         raise UsageError(
             f"the runner {name!r} has no {', '.join(missing)}",

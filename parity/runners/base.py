@@ -22,7 +22,7 @@ from parity.progress import Progress, Silent
 class RunnerSettings(BaseModel):
     """Base of the settings that a runner takes from the run file; unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from parity.config import Head
 from parity.runners.preprocess import Placement
 
-NMS_IOU = 0.7
-"""Ultralytics' default `iou` for prediction."""
 MOST_NMS_CANDIDATES = 30_000
 CLASS_OFFSET = np.float32(7680)
 """Pixels by which NMS moves the boxes of each class apart, so that only boxes of one class compete."""
@@ -53,18 +51,20 @@ def decode(
     *,
     score_floor: float,
     max_detections: int,
+    nms_iou: float = 0.7,
 ) -> Decoded:
     """Decode one image's output.
 
     output: `nms-free` (queries, 6) corners in input pixels, score, class; `one-to-many` (4 + classes,
     anchors) centre, size in input pixels and class scores; `rtdetr` (queries, 6) centre, size as
-    fractions of the input, score, class. Detections with a score not above score_floor are dropped.
+    fractions of the input, score, class. nms_iou: of the one-to-many head, 0 to 1.
+    Detections with a score not above score_floor are dropped.
     """
     raw = output.T if head == "one-to-many" else output
     finite = np.isfinite(raw).all(axis=1)
     raw = raw[finite]
     if head == "one-to-many":
-        rows = _suppress(raw, score_floor, max_detections)
+        rows = _suppress(raw, score_floor, max_detections, nms_iou)
     else:
         rows = raw[raw[:, 4] > np.float32(score_floor)][:max_detections]
     boxes = _unstretch(rows[:, :4], placement) if head == "rtdetr" else _unletterbox(rows[:, :4], placement)
@@ -94,7 +94,9 @@ def _unstretch(boxes: NDArray[np.float32], p: Placement) -> NDArray[np.float32]:
     return corners(boxes) * np.array([p.width, p.height] * 2, np.float32)
 
 
-def _suppress(raw: NDArray[np.float32], score_floor: float, max_detections: int) -> NDArray[np.float32]:
+def _suppress(
+    raw: NDArray[np.float32], score_floor: float, max_detections: int, nms_iou: float
+) -> NDArray[np.float32]:
     """Best class of each anchor, then NMS within each class; rows `x1 y1 x2 y2 score class`."""
     scores = raw[:, 4:].max(axis=1)
     keep = scores > np.float32(score_floor)
@@ -103,7 +105,7 @@ def _suppress(raw: NDArray[np.float32], score_floor: float, max_detections: int)
     order = np.argsort(-scores, kind="stable")[:MOST_NMS_CANDIDATES]
     boxes = corners(raw[order, :4])
     rows = np.concatenate([boxes, scores[order, None], classes[order, None]], axis=1, dtype=np.float32)
-    return rows[nms(boxes + rows[:, 5:6] * CLASS_OFFSET, NMS_IOU, max_detections)]
+    return rows[nms(boxes + rows[:, 5:6] * CLASS_OFFSET, nms_iou, max_detections)]
 
 
 def nms(boxes: NDArray[np.float32], iou: float, most: int) -> NDArray[np.int64]:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import Self
 
+from parity.config import NAME_PATTERN
 from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
-from parity.errors import ParityError, RunnerError
+from parity.errors import ParityError, RunnerError, first_line
 from parity.provenance import package_version
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
 from parity.runners.decode import Decoded, decode
@@ -32,9 +33,11 @@ class TritonSettings(RunnerSettings):
     """Settings of the runner `triton`."""
 
     url: str | None = Field(
-        None, description="host:port of a running server's gRPC; none: parity starts one."
+        None, min_length=1, description="host:port of a running server's gRPC; none: parity starts one."
     )
-    model: str | None = Field(None, description="Name in the model repository; none: the run file's name.")
+    model: str | None = Field(
+        None, pattern=NAME_PATTERN, description="Name in the model repository; none: the run file's name."
+    )
     version: str = Field("", description="Model version; empty: the server's choice.")
     precision: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="Precision of the graph that the embedded server runs."
@@ -128,6 +131,8 @@ class TritonRunner:
             return ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
         except ParityError as error:
             return ImageResult(image_id=image.image_id, status=Status.FAILED, message=error.found)
+        except Exception as error:  # noqa: BLE001  # one picture that breaks a library must not end the run
+            return ImageResult(image_id=image.image_id, status=Status.FAILED, message=first_line(error))
         return ImageResult(
             image_id=image.image_id,
             boxes=decoded.boxes,
@@ -148,6 +153,7 @@ class TritonRunner:
             placement,
             score_floor=self.context.score_floor,
             max_detections=self.context.max_detections,
+            nms_iou=self.context.model.nms_iou,
         )
 
     @property
@@ -161,14 +167,17 @@ class TritonRunner:
         alive = self._client.live()
         if alive and failures < CONSECUTIVE_FAILURES:
             return
-        log = self.server.log_path if self.server is not None else None
+        tail = f"\n{self.server.triton.log_tail()}" if self.server is not None else ""
         raise RunnerError(
-            f"Triton stopped answering ({result.message})"
-            if not alive
-            else f"{failures} requests failed in a row: {result.message}",
+            (
+                f"Triton stopped answering ({result.message})"
+                if not alive
+                else f"{failures} requests failed in a row: {result.message}"
+            )
+            + tail,
             where=self._client.url,
             expected="a server that answers until the last image",
-            remedy=f"see its log, {log}" if log else "see the server's log, then run again",
+            remedy="see the server's log, then run again; what was answered is kept",
         )
 
     def provenance(self) -> dict[str, Any]:
@@ -181,5 +190,9 @@ class TritonRunner:
         }
         if self.server is not None:
             facts["embedded"] = self.server.provenance(self.settings.model or self.context.name)
-        facts["precision"] = self.settings.precision if self.server is not None else "as the engine was built"
+            facts["precision"] = self.settings.precision
+        else:
+            facts["precision"] = "as the engine was built"
+            facts["engine_sha256"] = None
+            facts["engine_sha256_reason"] = "a running server does not tell the digest of what it loaded"
         return facts

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.config import ModelConfig
+from parity.config import Head, ModelConfig
 from parity.errors import EvidenceError, RunnerError
 from parity.runners.decode import expected_shape, shape_fits
 
@@ -31,7 +31,7 @@ class TritonClient:
     def __init__(self, url: str, *, model: str, version: str, timeout: float) -> None:
         try:
             from tritonclient import grpc
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:  # tritonclient turns a missing grpc into the latter
             raise RunnerError(
                 f"tritonclient cannot be imported: {error}", remedy="pip install 'triton-parity[triton]'"
             ) from error
@@ -41,6 +41,7 @@ class TritonClient:
         self.version = version
         self.timeout = timeout
         self.contract: Contract | None = None
+        self.head: tuple[Head, int] | None = None
         self.facts: dict[str, Any] = {}
         try:
             self.connection = grpc.InferenceServerClient(url)
@@ -92,6 +93,7 @@ class TritonClient:
             "the model's configuration", self.connection.get_model_config, self.model, self.version
         )
         self.contract = self._tensors(metadata, model)
+        self.head = model.head, len(model.names)
         self._remember(server, metadata, config.get("config", {}))
         return self.contract
 
@@ -113,10 +115,13 @@ class TritonClient:
         except self.grpc.InferenceServerException as error:
             raise RunnerError(_reason(error), where=self.url) from error
         output = response.as_numpy(contract.output)
-        if output is None or output.ndim != 3 or len(output) != len(batch):
+        if output is None or len(output) != len(batch) or not self._fits(output.shape[1:]):
             shape = None if output is None else output.shape
             raise RunnerError(f"an output of shape {shape} for a batch of {len(batch)}", where=self.url)
         return np.asarray(output, np.float32)
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return self.head is not None and shape_fits(shape, *self.head)
 
     def provenance(self) -> dict[str, Any]:
         """Server version, model version, platform, backend, tensors and the digest of the configuration."""
@@ -175,6 +180,7 @@ class TritonClient:
             "backend": config.get("backend", ""),
             "tensorrt": TENSORRT_PLATFORM in (metadata.get("platform"), config.get("platform"))
             or config.get("backend") == "tensorrt",
+            "device": sorted({str(g.get("kind", "KIND_AUTO")) for g in config.get("instance_group", [])}),
             "max_batch_size": config.get("max_batch_size", 0),
             "served_config_sha256": hashlib.sha256(text).hexdigest(),
         }

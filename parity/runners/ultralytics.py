@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
-from parity.errors import EvidenceError, RunnerError
+from parity.errors import EvidenceError, RunnerError, first_line
 from parity.provenance import package_version, sha256_of_file
 from parity.quiet import QUIET
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
@@ -31,7 +31,6 @@ class UltralyticsSettings(RunnerSettings):
     rect: bool = Field(False, description="Pad to the smallest rectangle, as predict() does by default.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where torch runs.")
     half: bool = Field(False, description="Run the network in FP16 (needs CUDA).")
-    iou: float = Field(0.7, gt=0, lt=1, description="NMS threshold of the one-to-many head.")
 
 
 def import_ultralytics() -> Any:
@@ -62,7 +61,7 @@ def load_detector(context: RunnerContext) -> Any:
         head = detector.model.model[-1]
     except Exception as error:  # torch raises many types on files that are not checkpoints
         raise EvidenceError(
-            f"not weights that Ultralytics can load ({_first_line(error)})",
+            f"not weights that Ultralytics can load ({first_line(error)})",
             where=str(model.weights),
             expected=f"an Ultralytics .pt checkpoint of a {model.family} detector",
         ) from error
@@ -140,7 +139,7 @@ class UltralyticsRunner:
         except ImageProblem as problem:
             return ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
         except (RuntimeError, ValueError) as error:
-            return ImageResult(image_id=image.image_id, status=Status.FAILED, message=_first_line(error))
+            return ImageResult(image_id=image.image_id, status=Status.FAILED, message=first_line(error))
 
     def _answer(self, image: ImageRecord, pixels: NDArray[np.uint8]) -> ImageResult:
         boxes = self.detector.predict(pixels, **self.arguments())[0].boxes.data.cpu().numpy()
@@ -173,7 +172,7 @@ class UltralyticsRunner:
             "rect": self.settings.rect,
             "device": self.device,
             "batch": 1,
-            "iou": self.settings.iou,
+            "iou": model.nms_iou,
             "verbose": False,
             "save": False,
         }
@@ -196,8 +195,3 @@ class UltralyticsRunner:
             "arguments": self.arguments(),
             "versions": {name: package_version(name) for name in ("ultralytics", "torch")},
         }
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:200]}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parity import pipeline
+from parity import pipeline, policies
 from parity.config import ModelConfig, RunFile, RunnerConfig, load
 from parity.criteria import Outcome
 from parity.dataset import OpenCvReader
@@ -66,7 +66,7 @@ def run(run_file: RunFile, folder: Path, cache: Path) -> Report:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("bench")
-    run_file = load(ROOT / "parity.toml", SETTINGS)
+    run_file = load(ROOT / "parity.toml", SETTINGS, policies.phases())
     kept = cache(tmp_path_factory)
     models: dict[str, ModelConfig] = dict(run_file.models)
     yolo = models["yolo26"]

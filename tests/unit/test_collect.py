@@ -102,6 +102,18 @@ def test_answers_that_make_no_sense_fail_their_image(bad: ImageResult) -> None:
     assert done.predictions.detections.num_rows == 0
 
 
+def test_a_nan_that_reaches_the_tables_is_counted() -> None:
+    done = collected(result(1, np.nan, 0.5), result(2), result(3))
+    assert done.predictions.images["nonfinite"].to_pylist() == [1, 0, 0]
+
+
+def test_whatever_a_runner_raises_keeps_what_it_answered() -> None:
+    done = collected(result(1, 0.5), error=ZeroDivisionError("oops"))
+    assert isinstance(done.error, RunnerError)
+    assert "ZeroDivisionError: oops" in str(done.error)
+    assert statuses(done) == ["ok", "not_attempted", "not_attempted"]
+
+
 @pytest.mark.parametrize("stranger", [result(99), result(1)])
 def test_a_stranger_or_a_second_answer_ends_the_side(stranger: ImageResult) -> None:
     done = collected(result(1), stranger, result(2))

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from parity import runners
+from parity import policies, runners
 from parity.config import RunFile, hint, load, schema
 from parity.errors import UsageError
 
@@ -45,13 +45,13 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def mistakes(tmp_path: Path, text: str) -> str:
     with pytest.raises(UsageError) as caught:
-        load(write(tmp_path, text), runners.SETTINGS)
+        load(write(tmp_path, text), runners.SETTINGS, policies.phases())
     assert caught.value.exit_code == 2
     return str(caught.value)
 
 
 def test_a_good_file_loads_with_absolute_paths(tmp_path: Path) -> None:
-    run_file = load(write(tmp_path, GOOD), runners.SETTINGS)
+    run_file = load(write(tmp_path, GOOD), runners.SETTINGS, policies.phases())
     assert isinstance(run_file, RunFile)
     assert run_file.models["yolo"].weights == tmp_path / "w.pt"
     assert run_file.datasets["street"].path == tmp_path / "data"
@@ -65,7 +65,7 @@ def test_a_model_may_have_a_runner_of_its_own(tmp_path: Path) -> None:
     text = GOOD.replace(
         'names = ["car", "dog"]', 'names = ["car", "dog"]\ncandidate = {runner = "my.module:Mine", x = 1}'
     )
-    side = load(write(tmp_path, text), runners.SETTINGS).side("yolo", "candidate")
+    side = load(write(tmp_path, text), runners.SETTINGS, policies.phases()).side("yolo", "candidate")
     assert side.runner == "my.module:Mine"
     assert side.settings == {"x": 1}
 
@@ -101,6 +101,15 @@ def test_a_model_may_have_a_runner_of_its_own(tmp_path: Path) -> None:
         ('runner = "triton"', "", "candidate.runner: missing"),
         ('weights = "w.pt"', "weights = 3", "models.yolo.weights"),
         ("[models.yolo]", '[models."../x"]', "models"),
+        ('dataset = "street"', 'dataset = "street"\nphase = "rehersal"', "did you mean 'rehearsal'?"),
+        ('dataset = "street"', 'dataset = "street"\nmax_detections = "300"', "max_detections"),
+        ('dataset = "street"', 'dataset = "street"\nscore_floor = false', "score_floor"),
+        ('path = "data"', 'path = "data"\nmax_megapixels = inf', "max_megapixels"),
+        ("[256, 256]", '["256", 256]', "models.yolo.input_size"),
+        ('"letterbox"', '"stretch"', "YOLO26 letterboxes"),
+        ('runner = "ultralytics"', 'runner = "ultralytics"\nrect = "no"', "reference.rect"),
+        ('runner = "triton"', 'runner = "triton"\nmodel = "../x"', "candidate.model"),
+        ('runner = "triton"', 'runner = "triton"\ntimeout = inf', "candidate.timeout"),
     ],
 )
 def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -124,12 +133,12 @@ def test_not_a_run_file(tmp_path: Path, text: str) -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        load(tmp_path / "gone.toml", runners.SETTINGS)
+        load(tmp_path / "gone.toml", runners.SETTINGS, policies.phases())
 
 
 @pytest.mark.parametrize("path", ["parity.toml", "demo/fp16.toml", "demo/int8.toml"])
 def test_the_run_files_of_this_repository_are_valid(path: str) -> None:
-    run_file = load(Path(path), runners.SETTINGS)
+    run_file = load(Path(path), runners.SETTINGS, policies.phases())
     assert set(run_file.models) == {"yolo26", "rtdetr"}
     assert run_file.datasets["street"].path.resolve() == Path("datasets/street").resolve()
 

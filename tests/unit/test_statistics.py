@@ -140,8 +140,18 @@ def test_undefined_resamples_are_left_out_and_counted() -> None:
     assert result.interval == percentile_interval((CANDIDATE - REFERENCE)[10:])
     none = paired_estimate(0.5, 0.499, np.full(1000, np.nan), np.full(1000, np.nan), n=100)
     assert none.interval is None
-    assert "40 resamples" in none.reason
+    assert "only 0 of 1000 resamples" in none.reason
     assert none.undefined == 1000
+
+
+def test_too_many_undefined_resamples_leave_no_interval() -> None:
+    before, after = REFERENCE.copy(), CANDIDATE.copy()
+    before[:50] = np.nan
+    assert paired_estimate(0.5, 0.499, before, after, n=100).interval is not None
+    before[50] = np.nan
+    spoiled = paired_estimate(0.5, 0.499, before, after, n=100)
+    assert spoiled.interval is None
+    assert "only 949 of 1000" in spoiled.reason
 
 
 def test_unequal_numbers_of_resamples_are_an_error() -> None:

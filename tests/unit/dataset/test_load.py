@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from parity.config import DatasetConfig
-from parity.dataset import load
+from parity.dataset import ImageProblem, OpenCvReader, load
+from parity.detections import Status
 from parity.errors import EvidenceError
 
 Document = dict[str, Any]
@@ -88,6 +89,11 @@ def test_the_digest_follows_every_image(tmp_path: Path) -> None:
         (lambda d: d["annotations"][0].update(area=-1), "has area -1"),
         (lambda d: d["annotations"][0].update(image_id=99), "unknown image 99"),
         (lambda d: d["annotations"][0].update(category_id=99), "unknown category 99"),
+        (lambda d: d["annotations"][0].update(bbox=[1, 2, 10**400, 3]), "needs `bbox`"),
+        (lambda d: d["annotations"][0].update(area=10**400), "has area"),
+        (lambda d: d["annotations"][0].update(iscrowd="0"), "has iscrowd '0'"),
+        (lambda d: d["images"][0].update(file_name="x" * 5000), "leaves the folder"),
+        (lambda d: d["images"][0].update(file_name="\ud800.png"), "leaves the folder"),
         (lambda d: d["annotations"][0].update(id=1), "annotation ids are used twice"),
         (lambda d: d["categories"].append({"id": 5, "name": "bus"}), "repeats id 5"),
         (lambda d: d["categories"].append({"id": 6, "name": "car"}), "repeats name 'car'"),
@@ -139,7 +145,18 @@ def test_a_manifest_is_verified(tmp_path: Path) -> None:
 def test_a_changed_image_is_noticed(tmp_path: Path) -> None:
     manifest(tmp_path)
     Image.fromarray(np.full((30, 40, 3), 9, np.uint8)).save(tmp_path / "images" / "a.png")
-    with pytest.raises(EvidenceError, match=r"images/a.png has SHA-256"):
+    config = DatasetConfig(path=tmp_path)
+    data = load("mine", config)
+    assert OpenCvReader(config).read(data.images[1]).shape == (30, 40, 3)
+    with pytest.raises(ImageProblem) as caught:
+        OpenCvReader(config).read(data.images[0])
+    assert caught.value.status is Status.CHANGED
+
+
+def test_an_image_that_the_manifest_does_not_know_is_an_error(tmp_path: Path) -> None:
+    path = manifest(tmp_path) / "manifest.toml"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "a.png" not in line))
+    with pytest.raises(EvidenceError, match=r"not in \[sha256\]"):
         load("mine", DatasetConfig(path=tmp_path))
 
 
@@ -191,6 +208,19 @@ def test_bad_labels_are_named(tmp_path: Path, label: str, words: str) -> None:
 def test_yolo_split_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError, match="no split 'test'; the file has val"):
         load("mine", DatasetConfig(path=yolo(tmp_path), split="test"))
+
+
+@pytest.mark.parametrize("path", ['"a\\0b"', "x" * 5000, "gone"])
+def test_yolo_root_that_is_no_folder(tmp_path: Path, path: str) -> None:
+    with pytest.raises(EvidenceError, match="which is no folder"):
+        load("mine", DatasetConfig(path=yolo(tmp_path, extra=f"path: {path}\n")))
+
+
+def test_yolo_names_of_mixed_types(tmp_path: Path) -> None:
+    path = yolo(tmp_path)
+    path.write_text("val: images/val\nnames: {0: car, x: dog}\n")
+    with pytest.raises(EvidenceError, match="without gaps"):
+        load("mine", DatasetConfig(path=path))
 
 
 def test_yolo_list_that_leaves_the_folder(tmp_path: Path) -> None:
