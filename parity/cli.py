@@ -8,9 +8,10 @@ import secrets
 import shlex
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
@@ -77,7 +78,7 @@ def run_command(
 
     Exit code: 0 PASS, 10 FAIL, 11 INCONCLUSIVE, 2 usage, 3 evidence or data set, 4 runner or server.
     """
-    with _errors(debug):
+    with _errors(debug, out):
         from parity import pipeline, policies, runners
         from parity.sides import Request
         from parity.terminal import RichProgress, show
@@ -94,7 +95,10 @@ def run_command(
         )
         with RichProgress() as progress:
             result = pipeline.run(request, progress)
-        show(result.report, result.folder / "index.html")
+        try:
+            show(result.report, result.folder / "index.html")
+        except BrokenPipeError:  # the reader left, as `head` does; the verdict's code still counts
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if result.error:
             raise result.error
         raise typer.Exit(EXIT_CODES[result.report.verdict])
@@ -122,7 +126,8 @@ def serve_command(
                 f"  gRPC     {triton.grpc_url}\n  HTTP     {triton.http_url}\n  metrics  {triton.metrics_url}"
             )
             say(f"  log      {triton.log_path}")
-            serve.wait(server)
+            with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
+                serve.wait(server)
 
 
 def main() -> None:
@@ -137,8 +142,8 @@ def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
-def _errors(debug: bool) -> Iterator[None]:
-    """Print foreseen errors as one message and exit with their code."""
+def _errors(debug: bool, out: Path | None = None) -> Iterator[None]:
+    """Print foreseen errors as one message and exit with their code. out: where a run writes."""
     try:
         yield
     except ParityError as error:
@@ -149,7 +154,7 @@ def _errors(debug: bool) -> Iterator[None]:
     except OSError as error:
         if error.errno not in FORESEEN:
             raise
-        place = str(error.filename2 or error.filename or "output folder")
+        place = str(error.filename2 or error.filename or out or "the file system")
         _fail(
             EvidenceError(
                 f"cannot be used: {error.strerror}",
@@ -193,11 +198,14 @@ def _new_folder(out: Path, phase: str) -> Path:
     nearest = out.resolve()
     while not os.path.lexists(nearest):
         nearest = nearest.parent
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
         raise UsageError(
-            f"{nearest} is {'not writable' if nearest.is_dir() else 'not a folder'}",
+            f"nothing can be written in {nearest}: {error.strerror}",
             where=f"--out {out}",
             expected="a folder that reports can be written in",
-        )
+        ) from error
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     return (out / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()

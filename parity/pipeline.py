@@ -85,6 +85,7 @@ def _run(request: Request, progress: Progress) -> Result:
         run_id=request.folder.name,
         command=request.command,
         error=error,
+        not_run=request.models[len(assessments) :],
     )
     write_report(
         report, [a.images for a in assessments], [a.differences for a in assessments], request.folder

@@ -109,9 +109,9 @@ def show(report: Report, page: Path) -> None:
     """Print the run's table, at most 80 columns wide, its verdict and where the report is."""
     console = Console(width=min(WIDTH, Console().width), highlight=False)
     table = Table(title=_title(report), title_justify="left", title_style="bold", expand=False)
-    table.add_column("model", overflow="fold", max_width=14)
+    table.add_column("model", overflow="ellipsis", max_width=14, no_wrap=True)
     table.add_column("criterion", no_wrap=True)
-    table.add_column("observed", justify="right")
+    table.add_column("observed", justify="right", no_wrap=True)
     table.add_column("limit", justify="right")
     table.add_column("outcome", no_wrap=True)
     for pair in report.pairs:
@@ -125,7 +125,8 @@ def show(report: Report, page: Path) -> None:
                 console.print(
                     Text(f"{one_line(pair.model)}: {criterion.name}: {one_line(criterion.message)}")
                 )
-    console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict])))
+    stopped = " (of what was computed; the run stopped)" if report.error else ""
+    console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict]), stopped))
     say(f"report: {_short(page)}")
 
 

@@ -117,6 +117,7 @@ def summarise(
     run_id: str,
     command: str,
     error: ParityError | None,
+    not_run: Sequence[str] = (),
 ) -> Report:
     """The report of a whole run. A run that was ended early can fail, but never pass."""
     pairs = [assessment.pair for assessment in assessments]
@@ -133,7 +134,7 @@ def summarise(
         rehearsal=rehearsal,
         partial=any(pair.images.attempted < pair.images.in_dataset for pair in pairs),
         dataset=dataset.name,
-        notes=sections.notes(pairs),
+        notes=[*sections.notes(pairs), *(f"{name}: not run, since the run stopped." for name in not_run)],
         error=str(error) if error else None,
         pairs=pairs,
     )

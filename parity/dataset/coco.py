@@ -130,6 +130,9 @@ def _images(rows: list[Any], root: Path, problems: Problems) -> list[ImageRecord
             records.append(
                 ImageRecord(image_id=number, file_name=name, path=path, width=width, height=height)
             )
+    for path, count in Counter(record.path for record in records).items():
+        if count > 1:
+            problems.add(f"{count} images are the same file, {path.name!r}")
     for number, count in Counter(row.get("id") for row in rows if _is_int(row.get("id"))).items():
         if count > 1:
             problems.add(f"{count} images have the id {number}")

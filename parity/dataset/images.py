@@ -104,6 +104,8 @@ def read_header(data: bytes) -> Header:
 
     Raises ImageProblem for what is not an image, is truncated, or is in a format outside `FORMATS`.
     """
+    if not data:
+        raise ImageProblem(Status.UNREADABLE, "an empty file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -122,6 +124,8 @@ def read_header(data: bytes) -> Header:
     except UnidentifiedImageError as error:
         raise ImageProblem(Status.UNREADABLE, f"not an image ({', '.join(FORMATS)} expected)") from error
     except Exception as error:  # Pillow's parsers raise many types on hostile headers
+        if isinstance(error.__context__, UnidentifiedImageError):  # Ultralytics replaces PIL.Image.open
+            raise ImageProblem(Status.UNREADABLE, f"not an image ({', '.join(FORMATS)} expected)") from error
         raise ImageProblem(Status.UNREADABLE, f"damaged image header ({type(error).__name__})") from error
     if form == "PNG" and data[PNG_BIT_DEPTH_OFFSET] == 16:
         kind = "16-bit"  # Pillow reports 16-bit colour as RGB

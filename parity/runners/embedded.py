@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.dataset import ImageProblem
-from parity.errors import EvidenceError
 from parity.repository.config_pbtxt import EmbeddedConfig, derive_embedded
 from parity.repository.export import ExportedModel, export_onnx
 from parity.runners.base import RunnerContext
+from parity.runners.names import check_names
 from parity.runners.preprocess import preprocess
 from parity.serving.environment import prepare
 from parity.serving.triton import EmbeddedTriton, ServedModel
@@ -66,7 +66,7 @@ def start_embedded(
             calibration(context, calibration_images) if precisions[name] == "int8" else (),
             context.progress,
         )
-        check_names(context, exported)
+        check_names(context, exported.names)
         config = derive_embedded(context.repository, name, exported.signature, labels=context.model.names)
         served.append(ServedModel(name=name, onnx=exported.path, config=config.text, files=config.files))
         facts[name] = _facts(exported, config)
@@ -76,17 +76,6 @@ def start_embedded(
     log.parent.mkdir(parents=True, exist_ok=True)
     with EmbeddedTriton(served, environment, log, progress=context.progress) as triton:
         yield EmbeddedServer(triton, facts)
-
-
-def check_names(context: RunnerContext, exported: ExportedModel) -> None:
-    """Raise EvidenceError unless the weights' classes are the run file's, in the same order."""
-    if exported.names != context.model.names:
-        raise EvidenceError(
-            f"the weights have the classes {list(exported.names)}",
-            where=str(context.model.weights),
-            expected=f"{list(context.model.names)} as the run file says, in this order",
-            remedy="set `names` of the model in the run file to the classes that it was trained for",
-        )
 
 
 def calibration(context: RunnerContext, count: int) -> Iterator[NDArray[np.float32]]:

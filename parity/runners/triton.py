@@ -33,7 +33,9 @@ class TritonSettings(RunnerSettings):
     """Settings of the runner `triton`."""
 
     url: str | None = Field(
-        None, min_length=1, description="host:port of a running server's gRPC; none: parity starts one."
+        None,
+        pattern=r"^[^\s/@]+:[0-9]{1,5}$",
+        description="host:port of a running server's gRPC; none: parity starts one.",
     )
     model: str | None = Field(
         None, pattern=NAME_PATTERN, description="Name in the model repository; none: the run file's name."

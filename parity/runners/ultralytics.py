@@ -20,6 +20,7 @@ from parity.errors import EvidenceError, RunnerError, first_line
 from parity.provenance import package_version, sha256_of_file
 from parity.quiet import QUIET
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
+from parity.runners.names import check_names
 
 PREFETCHED = 2
 """Pictures that are decoded ahead of the network."""
@@ -72,14 +73,7 @@ def load_detector(context: RunnerContext) -> Any:
             where=str(model.weights),
             expected=f"family {model.family!r} as the run file says",
         )
-    names = tuple(str(network_names[i]) for i in range(len(network_names)))
-    if names != model.names:
-        raise EvidenceError(
-            f"the weights have the classes {list(names)}",
-            where=str(model.weights),
-            expected=f"{list(model.names)} as the run file says, in this order",
-            remedy="set `names` of the model in the run file to the classes that it was trained for",
-        )
+    check_names(context, tuple(str(network_names[i]) for i in range(len(network_names))))
     return detector
 
 

@@ -101,6 +101,8 @@ def test_bad_pictures_get_a_status_and_the_run_goes_on(
     assert len(rows) == GOOD + len(STATUSES)
     assert rows[1000]["candidate_status"] == "unreadable"
     assert rows[1000]["candidate_message"].startswith("truncated")
+    assert rows[1001]["candidate_message"].startswith("not an image")
+    assert rows[1001]["reference_message"].startswith("not an image")
     assert rows[1008]["file_name"].startswith("'="), "no spreadsheet may take it for a formula"
     page = (folder / "index.html").read_text()
     assert "<script>alert" not in page

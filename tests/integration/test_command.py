@@ -172,6 +172,7 @@ def test_kill_9_of_triton_ends_in_exit_4_with_what_was_computed(tmp_path: Path, 
     folder, report = only_report(tmp_path / "out")
     assert report["verdict"] != "PASS"
     assert "Triton stopped answering" in report["error"]
+    assert "verdict: FAIL (of what was computed; the run stopped)" in stdout
     (pair,) = report["pairs"]
     assert 0 < pair["images"]["answered_by_both"] < pair["images"]["attempted"] == 500
     assert (folder / "index.html").is_file()
@@ -217,7 +218,7 @@ def test_a_server_that_is_not_triton(tmp_path: Path, kept: Path) -> None:
         ([('"letterbox"', '"letterbocks"'), ('"fp32"', '"fp31"')], 2, "2 problems"),
         ([("rtdetr-small-street.pt", "gone.pt")], 3, "gone.pt"),
         ([("yolo26n-street.pt", "../make_dataset.py")], 3, "make_dataset.py"),
-        ([('["person", "bicycle"', '["bicycle", "person"')], 3, "the weights have the classes"),
+        ([('["person", "bicycle"', '["bicycle", "person"')], 3, "the same in another order"),
         ([('["person", ', '["human", ')], 3, "only the model has ['human']"),
     ],
 )
@@ -239,6 +240,26 @@ def test_bad_command_lines(arguments: list[str]) -> None:
     done = parity(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_does_not_change_the_exit_code(tmp_path: Path, kept: Path) -> None:
+    """As `parity run | head -1` does."""
+    command = (
+        f"{' '.join(PARITY)} run --model rtdetr --limit-images 40 --out {tmp_path} --cache {kept} | true"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode in (0, 11), done.stderr
+
+
+def test_an_output_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in ("/proc/x", str(tmp_path / "file"), str(tmp_path / "file" / "below")):
+        done = parity("run", "--out", out)
+        assert done.returncode == 2
+        assert f"--out {out}" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_full_disk_is_one_message(tmp_path: Path, kept: Path) -> None:
@@ -278,3 +299,31 @@ def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path, kept: Path) 
     codes = [done.returncode for done in runs]
     assert codes in ([0, 0], [11, 11]), [done.stdout + done.stderr for done in runs]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_serve_keeps_a_server_until_ctrl_c(kept: Path) -> None:
+    process = subprocess.Popen(
+        [*PARITY, "serve", "--cache", str(kept)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = {}
+    for line in process.stdout:
+        words = line.split()
+        lines[words[0]] = words[-1]
+        if words[0] == "log":
+            break
+    server = servers(process.pid)[0]
+    import tritonclient.grpc
+
+    with tritonclient.grpc.InferenceServerClient(lines["gRPC"]) as client:
+        assert client.is_model_ready("yolo26")
+        assert client.is_model_ready("rtdetr")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    assert eventually(lambda: gone(server), 20)

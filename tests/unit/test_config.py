@@ -108,6 +108,8 @@ def test_a_model_may_have_a_runner_of_its_own(tmp_path: Path) -> None:
         ("[256, 256]", '["256", 256]', "models.yolo.input_size"),
         ('"letterbox"', '"stretch"', "YOLO26 letterboxes"),
         ('runner = "ultralytics"', 'runner = "ultralytics"\nrect = "no"', "reference.rect"),
+        ('runner = "triton"', 'runner = "triton"\nurl = "http://x:1"', "candidate.url"),
+        ('runner = "triton"', 'runner = "triton"\nurl = "me:secret@x:1"', "candidate.url"),
         ('runner = "triton"', 'runner = "triton"\nmodel = "../x"', "candidate.model"),
         ('runner = "triton"', 'runner = "triton"\ntimeout = inf', "candidate.timeout"),
     ],

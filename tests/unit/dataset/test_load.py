@@ -77,6 +77,7 @@ def test_the_digest_follows_every_image(tmp_path: Path) -> None:
         (lambda d: d.update(annotations=[]), "`annotations` is empty"),
         (lambda d: d.update(images={}), "`images` is not a list"),
         (lambda d: d["images"].append(d["images"][0] | {"file_name": "a.png"}), "2 images have the id 7"),
+        (lambda d: d["images"][0].update(file_name="a.png"), "2 images are the same file, 'a.png'"),
         (lambda d: d["images"][0].update(file_name="gone.png"), "'gone.png', which is not a file"),
         (lambda d: d["images"][0].update(file_name="../instances_val.json"), "leaves the folder"),
         (lambda d: d["images"][0].update(file_name="/etc/passwd"), "leaves the folder"),
