@@ -210,7 +210,7 @@ class EmbeddedTriton:
             f"{found}; the end of its log:\n{self.log_tail()}",
             where=f"embedded Triton with {', '.join(model.name for model in self.models)}",
             expected="a server with every model ready",
-            remedy="mend what the log names; `parity --help` tells how to choose another cache or model",
+            remedy="mend what the end of the log names",
         )
 
 

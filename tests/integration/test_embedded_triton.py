@@ -265,7 +265,6 @@ def test_a_broken_model_shows_the_servers_log(
         pass
     assert caught.value.exit_code == 4
     assert "InvalidProtobuf" in str(caught.value), "the cause is not in the part of the log that is shown"
-    assert str(tmp_path / "t.log") in str(caught.value)
     assert not server.alive()
     assert gone(server.pid)
 
