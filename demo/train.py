@@ -83,7 +83,7 @@ class SmallRtdetrTrainer(RTDETRTrainer):  # type: ignore[misc]  # Ultralytics sh
 
 
 def shrink(checkpoint: Path, target: Path) -> None:
-    """Keep what inference needs: the averaged weights in FP16, with no training state.
+    """Keep what inference needs: the averaged weights in FP16, with no training state and no paths.
 
     RTDETRDecoder stores the anchors of the last feature maps it saw; in FP16 they would be rounded and
     then reused. They are dropped here, so that every loader computes them afresh in full precision.
@@ -97,6 +97,9 @@ def shrink(checkpoint: Path, target: Path) -> None:
     for parameter in model.parameters():
         parameter.requires_grad = False
     model.args = {"task": "detect", "imgsz": COMMON["imgsz"]}
+    # Neither says anything about the network, only where it was trained.
+    model.pt_path = target.name
+    model.yaml["yaml_file"] = Path(model.yaml["yaml_file"]).name
     kept = {"model": model, "ema": None, "epoch": -1, "optimizer": None, "train_args": model.args}
     for key in ("version", "date", "license"):
         kept[key] = saved.get(key)

@@ -99,6 +99,14 @@ class _RatedStep(_Step):
         return next(i for i, task in enumerate(self.bars.tasks) if task.id == self.task)
 
 
+class _Console(Console):
+    """A console that leaves it to the caller what a reader that has left means; Rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError again."""
+        raise BrokenPipeError
+
+
 def say(line: str) -> None:
     """Print a line that belongs to the command's result."""
     sys.stdout.write(line + "\n")
@@ -107,7 +115,7 @@ def say(line: str) -> None:
 
 def show(report: Report, page: Path) -> None:
     """Print the run's table, at most 80 columns wide, its verdict and where the report is."""
-    console = Console(width=min(WIDTH, Console().width), highlight=False)
+    console = _Console(width=min(WIDTH, Console().width), highlight=False)
     table = Table(title=_title(report), title_justify="left", title_style="bold", expand=False)
     table.add_column("model", overflow="ellipsis", max_width=14, no_wrap=True)
     table.add_column("criterion", no_wrap=True)
