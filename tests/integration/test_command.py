@@ -186,7 +186,8 @@ def test_an_interrupted_run_leaves_no_server(tmp_path: Path, kept: Path, number:
     time.sleep(2)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == code, stdout + stderr
+    # Where SIGINT meets an import, CPython itself ends by the signal; a shell shows 130 for both.
+    assert process.returncode in (code, -number), stdout + stderr
     assert "Traceback" not in stderr
     assert eventually(lambda: gone(server), 20)
 
