@@ -61,7 +61,7 @@ def test_a_failed_installation_shows_the_installer_and_leaves_nothing(
         monkeypatch.setattr(module, "_uv", lambda: None)
     elif module._uv() is None:
         pytest.skip("uv is not installed")
-    nowhere = "http://127.0.0.1:9/simple"
+    nowhere = "http://127.0.0.1:9/"
     for key in ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL"):
         monkeypatch.setenv(key, nowhere)
     for key in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX", "PIP_FIND_LINKS", "UV_FIND_LINKS"):
