@@ -20,8 +20,11 @@ class Step(Protocol):
 class Progress(Protocol):
     """Something that can show steps."""
 
-    def step(self, label: str, total: int | None = None) -> AbstractContextManager[Step]:
-        """Begin a step of `total` units (None: unknown) that ends with the context."""
+    def step(self, label: str, total: int) -> AbstractContextManager[Step]:
+        """Begin a step of `total` units that ends with the context.
+
+        Work in which nothing can be counted is told in stages, so that there is a rate all the same.
+        """
 
 
 class _SilentStep:
@@ -33,6 +36,6 @@ class Silent:
     """Shows nothing: the default wherever no terminal is attached."""
 
     @contextmanager
-    def step(self, label: str, total: int | None = None) -> Iterator[Step]:
+    def step(self, label: str, total: int) -> Iterator[Step]:
         """Run the step without showing it."""
         yield _SilentStep()

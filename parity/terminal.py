@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -13,16 +15,16 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import (
     Progress as Bars,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from typing_extensions import Self
 
@@ -46,19 +48,34 @@ class _Step:
         self.bars.advance(self.task, count)
 
 
+class _RateColumn(ProgressColumn):
+    """Units a second since the step began, and the time left at that rate."""
+
+    def render(self, task: Task) -> Text:
+        """`28/s, 0:00:14 left`; only the time so far before the first unit is done."""
+        elapsed = task.elapsed or 0.0
+        so_far = timedelta(seconds=int(elapsed))
+        if not task.completed or not elapsed or task.total is None:
+            return Text(str(so_far), style="progress.elapsed")
+        rate = task.completed / elapsed
+        left = timedelta(seconds=math.ceil(max(0.0, task.total - task.completed) / rate))
+        shown = f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
+        return Text(f"{shown}/s, {left} left", style="progress.remaining")
+
+
 class RichProgress:
     """Bars with rate and time left on standard error; nothing when that is no terminal."""
 
-    def __init__(self) -> None:
-        console = Console(stderr=True)
+    def __init__(self, console: Console | None = None) -> None:
+        console = console or Console(stderr=True)
         self.bars = Bars(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            TextColumn(
+                "{task.description}", table_column=Column(overflow="ellipsis", no_wrap=True, max_width=36)
+            ),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _RateColumn(table_column=Column(no_wrap=True)),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -77,26 +94,13 @@ class RichProgress:
         self.bars.stop()
 
     @contextmanager
-    def step(self, label: str, total: int | None = None) -> Iterator[Step]:
+    def step(self, label: str, total: int) -> Iterator[Step]:
         """Show one bar while the step runs."""
-        task = self.bars.add_task(escape(label), total=total, rate="")
+        task = self.bars.add_task(escape(label), total=total)
         try:
-            yield _RatedStep(self.bars, task)
+            yield _Step(self.bars, task)
         finally:
             self.bars.remove_task(task)
-
-
-class _RatedStep(_Step):
-    """A step that also shows how many units a second it does."""
-
-    def advance(self, count: int = 1) -> None:
-        """Move the bar and refresh the rate."""
-        super().advance(count)
-        speed = self.bars.tasks[self._index()].speed
-        self.bars.update(self.task, rate=f"{speed:.0f}/s" if speed else "")
-
-    def _index(self) -> int:
-        return next(i for i, task in enumerate(self.bars.tasks) if task.id == self.task)
 
 
 class _Console(Console):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from parity.accuracy.coco import RECALL_THRESHOLDS, Evaluation, IndexedTruth, counting
 from parity.accuracy.resampling import count_boxes, find_events, resample_precision
 from parity.errors import UsageError
+from parity.progress import Step
 
 BOOTSTRAP_METRICS = ("AP", "AP50", "AP75")
 _CHUNK_BYTES = 16 * 2**20
@@ -71,11 +72,13 @@ def paired_bootstrap(
     seed: int = 0,
     groups: NDArray[np.int64] | None = None,
     threads: int | None = None,
+    step: Step | None = None,
 ) -> BootstrapSamples:
     """Resample the evaluated images and evaluate both sides on every draw.
 
     groups: int64 (images,), one label for each of `truth.image_ids`, where images belong together, as
     frames of one video do; whole groups are drawn then. threads: how many to use, all cores by default.
+    step: advanced by the number of resamples done.
 
     The result depends on the inputs and the seed only, to the byte, and not on the number of threads. It may
     change with NumPy's version, which does not promise the same random numbers for ever. Memory does not
@@ -121,6 +124,8 @@ def paired_bootstrap(
             weights = np.stack([_draw(generator, labels, units) for _ in range(size)])
             parts = range(0, size, chunk)
             list(pool.map(fill, [weights[p : p + chunk] for p in parts], [start + p for p in parts]))
+            if step is not None:
+                step.advance(size)
 
     defined = boxes > 0
     counts = defined.sum(axis=1)

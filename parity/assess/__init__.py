@@ -67,15 +67,20 @@ def assess(
     both = reference.answered & candidate.answered
     variance = policy.parameters(MapVarianceParameters, "map_variance")
     rule = policy.parameters(BoxAgreementParameters, "box_agreement")
-    with progress.step(f"{model}: accuracy, {variance.resamples} resamples, matching"):
+    sides = []
+    with progress.step(f"{model}: accuracy and matching", 3) as step:
         truth = index_truth(dataset.ground_truth, image_ids=both, category_ids=dataset.categories)
-        sides = [evaluate(truth, side.restricted_to(both).detections) for side in (reference, candidate)]
-        samples = paired_bootstrap(*sides, resamples=variance.resamples, seed=SEED)
-        accuracy = sections.accuracy(dataset, sides[0], sides[1], samples, variance.confidence)
+        for side in (reference, candidate):
+            sides.append(evaluate(truth, side.restricted_to(both).detections))
+            step.advance()
         matching = match(
             reference.detections, candidate.detections, image_ids=both, score=rule.score, iou=rule.iou
         )
         classified = agreement.classify(matching, moved_iou=rule.moved_iou, rescored_by=rule.rescored_by)
+        step.advance()
+    with progress.step(f"{model}: paired bootstrap", variance.resamples) as step:
+        samples = paired_bootstrap(*sides, resamples=variance.resamples, seed=SEED, step=step)
+    accuracy = sections.accuracy(dataset, sides[0], sides[1], samples, variance.confidence)
     summary = agreement.summarise(classified)
     difference = accuracy.difference["AP"]
     evidence = PairEvidence(

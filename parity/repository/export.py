@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -16,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parity import children
 from parity.config import ModelConfig
 from parity.errors import EvidenceError, RunnerError, UsageError
-from parity.progress import Progress, Silent
+from parity.progress import Progress, Silent, Step
 from parity.provenance import package_version, sha256_of_file
 from parity.quiet import QUIET
 from parity.repository.exported import ExportedModel, read_entry
 from parity.repository.lock import exclusive
 from parity.repository.precision import Precision
+from parity.repository.worker import STAGES, stage_count
 
 __all__ = ["ExportedModel", "export_onnx"]
 
@@ -84,8 +85,9 @@ def export_onnx(
         found = read_entry(entry, settings)
         if found is not None:
             return found
-        with progress.step(f"exporting {model.weights.name} to ONNX ({precision})"):
-            _build_entry(entry, settings, model, source, tensors)
+        stages = stage_count(precision)
+        with progress.step(f"exporting {model.weights.name}, {precision}", stages) as step:
+            _build_entry(entry, settings, model, source, tensors, step)
     built = read_entry(entry, settings)
     if built is None:
         raise RunnerError(
@@ -103,6 +105,7 @@ def _build_entry(
     model: ModelConfig,
     source: ExportedModel | None,
     tensors: NDArray[np.float32] | None,
+    step: Step,
 ) -> None:
     """Export into a folder of its own, then put it in the entry's place by one rename."""
     for left in entry.parent.glob(f".{entry.name}.part-*"):  # of a killed run; the lock is ours
@@ -120,7 +123,7 @@ def _build_entry(
         if tensors is not None:
             request["calibration"] = str(work / "calibration.npy")
             np.save(work / "calibration.npy", tensors, allow_pickle=False)
-        answer = _run_worker(work, request)
+        answer = _run_worker(work, request, step)
         shutil.rmtree(work)
         document = {
             **settings,
@@ -142,7 +145,7 @@ def _build_entry(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _run_worker(work: Path, request: dict[str, Any]) -> dict[str, Any]:
+def _run_worker(work: Path, request: dict[str, Any], step: Step) -> dict[str, Any]:
     """Run `parity.repository.worker` on the request; its answer, or the error that it reports."""
     path = work / "request.json"
     path.write_text(json.dumps(request), encoding="utf-8")
@@ -150,26 +153,19 @@ def _run_worker(work: Path, request: dict[str, Any]) -> dict[str, Any]:
     search = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, **_WORKER_ENVIRONMENT, "YOLO_CONFIG_DIR": str(work), "PYTHONPATH": search}
     command = [sys.executable, "-m", "parity.repository.worker", str(path)]
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            cwd=work,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise RunnerError(
-            f"the export took longer than {TIMEOUT_S / 60:.0f} minutes", where=request["weights_shown"]
-        ) from error
+    stages, told = work / STAGES, 0
+
+    def watch(_pid: int) -> None:
+        nonlocal told
+        done = stages.stat().st_size if stages.exists() else 0
+        step.advance(done - told)
+        told = done
+
+    ended = children.run(command, environment=environment, timeout_s=TIMEOUT_S, watch=watch, folder=work)
     answer_path = work / "answer.json"
-    if done.returncode or not answer_path.is_file():
-        tail = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-15:])
+    if ended.problem or not answer_path.is_file():
         raise RunnerError(
-            f"the export ended with status {done.returncode}; its last words:\n{tail}",
+            f"the export {ended.problem or 'ended without an answer'}; its last words:\n{ended.tail}",
             where=request["weights_shown"],
         )
     answer: dict[str, Any] = json.loads(answer_path.read_text(encoding="utf-8"))

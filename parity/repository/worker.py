@@ -13,15 +13,24 @@ import json
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from parity.errors import EvidenceError, ParityError, UsageError, first_line
-from parity.repository.precision import read_signature, to_fp16, to_int8
+from parity.repository.precision import Precision, read_signature, to_fp16, to_int8
+
+STAGES = "stages"
+"""The file beside the request that grows by one byte with each stage done."""
 
 _PR_SET_PDEATHSIG = 1
+
+
+def stage_count(precision: Precision) -> int:
+    """How many stages an export to this precision has."""
+    return 5 if precision == "fp32" else 2
 
 
 def main(argument: str) -> int:
@@ -29,8 +38,13 @@ def main(argument: str) -> int:
     _die_with_parent()
     path = Path(argument)
     request = json.loads(path.read_text(encoding="utf-8"))
+
+    def done() -> None:
+        with (path.parent / STAGES).open("ab") as stages:
+            stages.write(b".")
+
     try:
-        answer = _export(request)
+        answer = _export(request, done)
     except ParityError as error:
         kind = "usage" if isinstance(error, UsageError) else "evidence"
         answer = {"error": {"kind": kind, **vars(error)}}
@@ -38,26 +52,31 @@ def main(argument: str) -> int:
     return 0
 
 
-def _export(request: dict[str, Any]) -> dict[str, Any]:
+def _export(request: dict[str, Any], done: Callable[[], None]) -> dict[str, Any]:
     target = Path(request["target"])
     size = (int(request["input_size"][0]), int(request["input_size"][1]))
     answer: dict[str, Any] = {}
     if request["precision"] == "fp32":
-        answer["names"] = _export_fp32(request, target, size)
+        answer["names"] = _export_fp32(request, target, size, done)
     elif request["precision"] == "fp16":
         to_fp16(Path(request["source"]), target)
     else:
         tensors = np.load(request["calibration"], allow_pickle=False)
         to_int8(Path(request["source"]), target, [tensor[None] for tensor in tensors])
+    done()
     _strip_date(target)
     answer["signature"] = dataclasses.asdict(read_signature(target, size))
+    done()
     return answer
 
 
-def _export_fp32(request: dict[str, Any], target: Path, size: tuple[int, int]) -> list[str]:
+def _export_fp32(
+    request: dict[str, Any], target: Path, size: tuple[int, int], done: Callable[[], None]
+) -> list[str]:
     """Load the copied weights, check that they are what the run file says, export; the class names."""
     import ultralytics
 
+    done()
     weights, shown = Path(request["weights"]), str(request["weights_shown"])
     family = request["family"]
     try:
@@ -74,6 +93,8 @@ def _export_fp32(request: dict[str, Any], target: Path, size: tuple[int, int]) -
         raise EvidenceError(
             f"a network whose head is {head}", where=shown, expected=f"family {family!r} as the run file says"
         )
+    done()
+    detector.add_callback("on_export_start", lambda _exporter: done())
     arguments: dict[str, Any] = {
         "format": "onnx",
         "dynamic": True,

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
 from parity.errors import EvidenceError, RunnerError, first_line
+from parity.progress import Step
 from parity.provenance import package_version, sha256_of_file
 from parity.quiet import QUIET
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
@@ -90,13 +91,17 @@ class UltralyticsRunner:
         self.nonfinite = 0
 
     def __enter__(self) -> Self:
-        with self.context.progress.step(f"{self.context.name}: loading PyTorch and the weights"):
-            self._load()
+        with self.context.progress.step(f"{self.context.name}: loading PyTorch", 3) as step:
+            self._load(step)
         return self
 
-    def _load(self) -> None:
-        self.detector = load_detector(self.context)
+    def _load(self, step: Step) -> None:
+        import_ultralytics()
         import torch
+
+        step.advance()
+        self.detector = load_detector(self.context)
+        step.advance()
 
         wanted = self.settings.device
         if wanted == "cuda" and not torch.cuda.is_available():
@@ -107,6 +112,7 @@ class UltralyticsRunner:
         # The first call sets everything up; without it there is no network to watch yet.
         self.detector.predict(np.zeros((*self.context.model.input_size, 3), np.uint8), **self.arguments())
         self.detector.predictor.model.register_forward_hook(self._count_nonfinite)
+        step.advance()
 
     def __exit__(
         self,

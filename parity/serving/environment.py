@@ -7,21 +7,20 @@ output tensors arrive empty), and the harness does not.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from parity.errors import RunnerError
-from parity.progress import Progress, Silent
+from parity.progress import Progress, Silent, Step
 from parity.quiet import QUIET
 from parity.repository.lock import exclusive
+from parity.serving import installer
 from parity.serving.interpreter import Interpreter, find_interpreter
 
 REQUIREMENTS = ("nvidia-pytriton==0.7.0", "onnxruntime>=1.20,<2", "numpy>=1.26,<2")
@@ -29,7 +28,6 @@ LAYOUT = 1
 """Raised when what is put into the environment changes."""
 
 MARKER = "environment.json"
-INSTALL_TIMEOUT_S = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +79,10 @@ def prepare(cache: Path, progress: Progress | None = None) -> TritonEnvironment:
         found = _read(root, interpreter)
         if found is not None:
             return found
-        with progress.step("installing the embedded Triton (once, about 200 MB)"):
+        with progress.step("installing the embedded Triton (MB)", installer.MEGABYTES) as step:
             shutil.rmtree(root, ignore_errors=True)
             try:
-                _build(root, interpreter)
+                _build(root, interpreter, step)
             except BaseException:
                 shutil.rmtree(root, ignore_errors=True)
                 raise
@@ -98,16 +96,9 @@ def prepare(cache: Path, progress: Progress | None = None) -> TritonEnvironment:
         return found
 
 
-def _build(root: Path, interpreter: Interpreter) -> None:
+def _build(root: Path, interpreter: Interpreter, step: Step) -> None:
     """Install, lay out the backend's folder, and write the marker last; without that nothing counts."""
-    python = root / "bin" / "python"
-    uv = _uv()
-    if uv:
-        _run([*uv, "venv", "--quiet", "--python", str(interpreter.path), str(root)], root)
-        _run([*uv, "pip", "install", "--quiet", "--python", str(python), *REQUIREMENTS], root)
-    else:
-        _run([str(interpreter.path), "-m", "venv", str(root)], root)
-        _run([str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS], root)
+    installer.install(root, interpreter.path, REQUIREMENTS, step)
     site = root / "lib" / f"python{interpreter.version}" / "site-packages"
     triton = site / "pytriton" / "tritonserver"
     stub = triton / "python_backend_stubs" / interpreter.version / "triton_python_backend_stub"
@@ -154,46 +145,6 @@ def _read(root: Path, interpreter: Interpreter) -> TritonEnvironment | None:
         site / "numpy",
     )
     return environment if all(path.exists() for path in needed) else None
-
-
-def _uv() -> list[str] | None:
-    """How to call uv, None when it is not installed."""
-    if found := shutil.which("uv"):
-        return [found]
-    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
-
-
-def _run(command: list[str], root: Path) -> None:
-    """Run one step of the installation. Raises RunnerError with the last of what it said."""
-    quiet = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-    }
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            env=quiet,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=INSTALL_TIMEOUT_S,
-        )
-        status, output = f"ended with status {done.returncode}", done.stdout
-        if done.returncode == 0:
-            return
-    except subprocess.TimeoutExpired as error:
-        status, output = f"took longer than {INSTALL_TIMEOUT_S / 60:.0f} minutes", error.stdout or b""
-    except OSError as error:
-        status, output = f"could not be started: {error.strerror}", b""
-    tail = "\n".join(output.decode(errors="replace").strip().splitlines()[-15:])
-    raise RunnerError(
-        f"installing the embedded Triton failed: {Path(command[0]).name} {status}\n{tail}",
-        where=str(root),
-        expected=f"{', '.join(REQUIREMENTS)} from PyPI",
-        remedy="check the network and the package index, or name a running server in the run file",
-    )
 
 
 def _packages(site: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, final
 
 from parity.errors import RunnerError
-from parity.progress import Progress, Silent
+from parity.progress import Progress, Silent, Step
 from parity.serving.environment import TritonEnvironment
 from parity.serving.process import GRACE_S, SupervisedProcess, Workspace
 from parity.serving.served_model import ServedModel, write_model
@@ -95,9 +95,10 @@ class EmbeddedTriton:
 
         Raises RunnerError with the end of the server's log when it ends, or is not ready in time.
         """
-        with self.progress.step("starting the embedded Triton"):
+        # Counted is what is ready: the server's HTTP, each model, the metrics.
+        with self.progress.step("starting the embedded Triton", len(self.models) + 2) as step:
             # Another process can take a port between our look and the server's bind.
-            if not any(self._start_once() for _ in range(PORT_ATTEMPTS)):
+            if not any(self._start_once(step) for _ in range(PORT_ATTEMPTS)):
                 raise self._failure(f"other processes took its ports, {PORT_ATTEMPTS} times")
 
     def alive(self) -> bool:
@@ -139,12 +140,12 @@ class EmbeddedTriton:
             },
         }
 
-    def _start_once(self) -> bool:
+    def _start_once(self, step: Step) -> bool:
         """Start on ports that are free now; False when another process took one of them."""
         started = False
         try:
             self._launch()
-            self._wait_until_ready()
+            self._wait_until_ready(step)
             started = True
         except RunnerError:
             if PORT_TAKEN not in self.log_tail(200):
@@ -185,25 +186,33 @@ class EmbeddedTriton:
             f"--exit-timeout-secs={int(GRACE_S / 2)}",
         ]
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, step: Step) -> None:
         """Poll until server and models are ready; the server is ready only when all its models are."""
         deadline = time.monotonic() + self.start_timeout_s
-        while not (self._answers() and self.alive()):
+        told = 0
+        while True:
+            ready = self._ready()
+            step.advance(max(0, ready - told))
+            told = max(told, ready)
             if not self.alive():
                 raise self._failure("the server ended before it was ready")
+            if ready == len(self.models) + 2:
+                return
             if time.monotonic() > deadline:
                 raise self._failure(f"the server was not ready after {self.start_timeout_s:.0f} s")
             time.sleep(POLL_S)
 
-    def _answers(self) -> bool:
-        """Whether all models are ready and the metrics, which start last, can be read."""
+    def _ready(self) -> int:
+        """How many parts are ready: the server's HTTP, each model, and the metrics, which start last."""
         metadata = _fetch(f"http://{self.http_url}/v2")
-        if metadata is None or _fetch(f"http://{self.http_url}/v2/health/ready") is None:
-            return False
-        if METRIC not in (_fetch(self.metrics_url) or b""):
-            return False
+        if metadata is None:
+            return 0
         self.version = str(json.loads(metadata)["version"])
-        return True
+        models = (_fetch(f"http://{self.http_url}/v2/models/{model.name}/ready") for model in self.models)
+        ready = 1 + sum(answer is not None for answer in models)
+        if ready <= len(self.models) or _fetch(f"http://{self.http_url}/v2/health/ready") is None:
+            return ready
+        return ready + (METRIC in (_fetch(self.metrics_url) or b""))
 
     def _failure(self, found: str) -> RunnerError:
         return RunnerError(

@@ -10,6 +10,7 @@ import pytest
 
 from parity.errors import RunnerError
 from parity.serving import environment as module
+from parity.serving import installer as installers
 from parity.serving import interpreter as interpreters
 from parity.serving.environment import MARKER, TritonEnvironment, prepare
 from parity.serving.interpreter import SUPPORTED, find_interpreter
@@ -58,8 +59,8 @@ def test_a_failed_installation_shows_the_installer_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: str
 ) -> None:
     if installer == "pip":
-        monkeypatch.setattr(module, "_uv", lambda: None)
-    elif module._uv() is None:
+        monkeypatch.setattr(installers, "_uv", lambda: None)
+    elif installers._uv() is None:
         pytest.skip("uv is not installed")
     nowhere = "http://127.0.0.1:9/"
     for key in ("UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL"):
