@@ -42,6 +42,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measure speed as ratios against peers in the same run; writes benchmarks/results/."""
-    session.install("-e", ".[all]", *_group("test"), silent=True)
-    session.run("python", "-m", "benchmarks.paths", *session.posargs)
+    """Measure speed as ratios against peers in the same run; arguments after `--` go to `accuracy`."""
+    session.install("-e", ".[all]", *_group("test"), "faster-coco-eval", silent=True)
+    session.run("python", "-m", "benchmarks.paths")
+    session.run("python", "-m", "benchmarks.accuracy", *session.posargs)

@@ -104,6 +104,9 @@ class RunFile(_Strict):
     dataset: str = Field(description="Which of [datasets] is used.")
     score_floor: float = Field(0.001, ge=0, lt=1, description="Detections at or under it are dropped.")
     max_detections: int = Field(300, ge=1, le=3000, description="Most detections kept an image.")
+    repeat_reference: bool = Field(
+        False, description="Run the reference twice, so that the report has its noise floor."
+    )
     model_repository: Path = Field(Path("model_repository"), description="The production Triton repository.")
     datasets: dict[Annotated[str, Field(pattern=NAME_PATTERN)], DatasetConfig] = Field(min_length=1)
     models: dict[Annotated[str, Field(pattern=NAME_PATTERN)], ModelConfig] = Field(min_length=1)

@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from parity.assess import Assessment, assess, summarise
+from parity.assess import Assessment, Options, Side, assess, summarise
 from parity.dataset import OpenCvReader, load
 from parity.errors import ParityError
 from parity.policies import load as load_policy
@@ -56,22 +56,24 @@ def _run(request: Request, progress: Progress) -> Result:
     for name in request.models:
         timings: dict[str, float] = {}
         try:
-            reference, candidate, facts = answer(request, name, dataset, reader, timings, progress)
+            answers = answer(request, name, dataset, reader, timings, progress)
             assessments.append(
                 assess(
                     model=name,
                     dataset=dataset,
                     reader=reader,
                     policy=policy,
-                    reference=reference.predictions,
-                    candidate=candidate.predictions,
-                    provenance=facts,
+                    reference=Side.of(answers.reference.predictions),
+                    candidate=Side.of(answers.candidate.predictions),
+                    repeat=None if answers.repeat is None else Side.of(answers.repeat.predictions),
+                    options=Options(),
+                    provenance=answers.facts,
                     timings=timings,
                     folder=request.folder,
                     progress=progress,
                 )
             )
-            error = reference.error or candidate.error
+            error = answers.error
         except ParityError as problem:
             if not assessments:
                 raise

@@ -12,7 +12,7 @@ from parity import detections
 from parity.collect import Collected, collect
 from parity.config import ModelConfig, RunFile
 from parity.dataset import Dataset, OpenCvReader
-from parity.errors import EvidenceError
+from parity.errors import EvidenceError, ParityError
 from parity.progress import Progress
 from parity.provenance import environment
 from parity.runners import Runner, RunnerContext, create
@@ -30,6 +30,22 @@ class Request:
     command: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Both sides' answers of one model, the reference's repeat where one was asked for, and what ran."""
+
+    reference: Collected
+    candidate: Collected
+    repeat: Collected | None
+    facts: dict[str, Any]
+
+    @property
+    def error(self) -> ParityError | None:
+        """What stopped a side before the last image, if anything did."""
+        errors = [side.error for side in (self.reference, self.candidate, self.repeat) if side is not None]
+        return next((error for error in errors if error is not None), None)
+
+
 def answer(
     request: Request,
     name: str,
@@ -37,7 +53,7 @@ def answer(
     reader: OpenCvReader,
     timings: dict[str, float],
     progress: Progress,
-) -> tuple[Collected, Collected, dict[str, Any]]:
+) -> Answers:
     """Both sides' answers of one model, stored as they come, and what exactly ran.
 
     Both runners are made ready before either begins, so that a missing server costs no waiting. timings:
@@ -67,14 +83,24 @@ def answer(
             started = perf_counter()
             runners[role] = stack.enter_context(create(request.run_file.side(name, role), context))
             timings[f"{role} start"] = perf_counter() - started
-        for role in ("reference", "candidate"):
-            facts[role] = runners[role].provenance()
+        facts.update({role: runners[role].provenance() for role in ("reference", "candidate")})
+        for label, role in _turns(request.run_file.repeat_reference):
             started = perf_counter()
-            sides[role] = collect(runners[role], images, categories, progress, f"{name}: {role}")
-            timings[f"{role} images"] = perf_counter() - started
-            detections.write(sides[role].predictions, evidence, role)
-    facts["environment"] = environment()
-    return sides["reference"], sides["candidate"], facts
+            sides[label] = collect(runners[role], images, categories, progress, f"{name}: {label}")
+            timings[f"{label} images"] = perf_counter() - started
+            detections.write(sides[label].predictions, evidence, label)
+    return Answers(
+        reference=sides["reference"],
+        candidate=sides["candidate"],
+        repeat=sides.get("repeat"),
+        facts={**facts, "environment": environment()},
+    )
+
+
+def _turns(repeat: bool) -> list[tuple[str, str]]:
+    """What each turn is called, and who answers."""
+    turns = [("reference", "reference"), ("candidate", "candidate")]
+    return [*turns, ("repeat", "reference")] if repeat else turns
 
 
 def check_model(name: str, model: ModelConfig, dataset: Dataset) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -33,9 +34,13 @@ from parity.progress import Step
 from parity.report.document import Pair, Report
 from parity.report.text import one_line
 
+if TYPE_CHECKING:
+    from parity.planning import Plan
+
 WIDTH = 80
 STYLES = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
 REHEARSAL = "REHEARSAL: no TensorRT engine ran; this tests everything but the engine."
+FILES = "REHEARSAL: two files; nothing shows that a TensorRT engine made the candidate's."
 
 
 class _Step:
@@ -142,10 +147,37 @@ def show(report: Report, page: Path) -> None:
     say(f"report: {_short(page)}")
 
 
+def show_plans(plans: Sequence[Plan], dataset: str, drawing: Path) -> None:
+    """Print which variance the data set can prove, by source of the interval, and where the plot is."""
+    console = _Console(width=min(WIDTH, Console().width), highlight=False)
+    images, limit = plans[0].images, plans[0].limit_percent
+    table = Table(
+        title=f"{escape(one_line(dataset))}: {images:,} images", title_justify="left", title_style="bold"
+    )
+    table.add_column("source")
+    table.add_column("AP change", justify="right")
+    table.add_column("these images prove", justify="right")
+    table.add_column(f"{limit:g} % takes", justify="right")
+    for plan in plans:
+        provable = plan.provable_percent(images) if images else None
+        table.add_row(
+            Text(one_line(plan.source)),
+            "undefined" if plan.observed_percent is None else f"{plan.observed_percent:+.4f}%",
+            "undefined" if provable is None else f"< {provable:.3g}%",
+            "undefined" if plan.needed is None else f"{plan.needed:,} images",
+        )
+    console.print(table)
+    for plan in plans:
+        if plan.reason:
+            console.print(Text(f"{one_line(plan.source)}: {one_line(plan.reason)}"))
+    console.print("An extrapolation by 1/sqrt(images): it plans a comparison and proves nothing.")
+    say(f"plot: {_short(drawing)}")
+
+
 def _title(report: Report) -> str:
     lines = [f"{report.phase} on {escape(one_line(report.dataset))}"]
     if report.rehearsal:
-        lines.append(REHEARSAL)
+        lines.append(FILES if report.phase == "comparison" else REHEARSAL)
     if report.partial:
         asked = max((pair.images.attempted for pair in report.pairs), default=0)
         whole = max((pair.images.in_dataset for pair in report.pairs), default=0)
@@ -171,7 +203,7 @@ def _observed(criterion: CriterionResult) -> str:
     if criterion.observed is None:
         return "undefined"
     unit = "%" if criterion.unit.startswith("%") else ""
-    if criterion.name == "map_variance":
+    if criterion.sense == "within":
         return f"{criterion.observed:+.4f}{unit}"
     return f"{criterion.observed:.6g}{unit}"
 
@@ -180,7 +212,7 @@ def _limit(criterion: CriterionResult) -> str:
     if criterion.limit is None:
         return ""
     unit = "%" if criterion.unit.startswith("%") else ""
-    sign = {"map_variance": "< ", "box_agreement": ">= "}.get(criterion.name, "")
+    sign = {"within": "< ", "at_least": ">= ", "at_most": "<= "}[criterion.sense]
     return f"{sign}{criterion.limit:g}{unit}"
 
 

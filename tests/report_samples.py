@@ -15,6 +15,7 @@ from parity.report.document import (
     ClassAccuracy,
     CriterionResult,
     Difference,
+    Estimate,
     ImageCounts,
     ImageFailure,
     Outcome,
@@ -94,6 +95,8 @@ def accuracy(
                 difference=difference(None, reason="the data set has no box of this class")
                 if last
                 else difference(value, 0.0012, reference),
+                p_value=None if last else 0.04 * index,
+                adjusted_p_value=None if last else 0.31,
             )
         )
     reference_set = ap_set(no_small=no_small)
@@ -135,7 +138,15 @@ def agreement(missing: int = 3, extra: int = 5, moved: int = 14, rescored: int =
 
 def criterion(name: str, outcome: Outcome, **values: Any) -> CriterionResult:
     """A criterion's result with defaults for what the test does not care about."""
-    given: dict[str, Any] = {"observed": None, "limit": None, "unit": "", "interval": None, "n": 500}
+    sense = {"image_coverage": "at_least", "finite_outputs": "at_most", "box_agreement": "at_least"}
+    given: dict[str, Any] = {
+        "observed": None,
+        "limit": None,
+        "unit": "",
+        "sense": sense.get(name, "within"),
+        "interval": None,
+        "n": 500,
+    }
     return CriterionResult(
         name=name, outcome=outcome, **{**given, "message": f"{name} was judged.", **values}
     )
@@ -192,6 +203,43 @@ def criteria(outcome: Outcome) -> list[CriterionResult]:
             message=f"{round(26.16 * agrees)} of 2616 detections agree (3 missing, 14 moved, 9 rescored).",
         ),
     ]
+
+
+def estimates() -> list[Estimate]:
+    """One of each group, one of them without an interval and one undefined."""
+    rows: list[tuple[str, str, str, float | None, str, tuple[float, float] | None, str]] = [
+        (
+            "operating_point",
+            "operating_point.f1.change",
+            "Change of F1 at 0.5",
+            -0.041,
+            "points",
+            (-0.2, 0.1),
+            "",
+        ),
+        (
+            "operating_point",
+            "operating_point.flip_rate",
+            "Detections one side shows",
+            0.3,
+            "%",
+            (0.1, 0.6),
+            "",
+        ),
+        ("agreement", "agreement.iou_0.75", "Reference with a partner at 0.75", 99.71, "%", (99.4, 99.9), ""),
+        ("agreement", "agreement.iou.min", "IoU of pairs, least", 0.61, "", None, "an extreme value"),
+        ("confidence", "confidence.shift", "Shift of a score of 0.5", -0.0004, "", (-0.001, 0.0002), ""),
+    ]
+    rows.append(
+        ("noise_floor", "noise_floor.AP", "AP change of a repeat", None, "%", None, "no repeat was stored")
+    )
+    return [
+        Estimate(
+            group=group, name=name, label=label, value=value, unit=unit, interval=interval,
+            confidence=0.95 if interval else None, n=500, reason=reason,
+        )
+        for group, name, label, value, unit, interval, reason in rows
+    ]  # fmt: skip
 
 
 def provenance() -> dict[str, Any]:
@@ -312,6 +360,7 @@ def pair(
         ),
         "accuracy": accuracy(shift, names=names, no_small=outcome is Outcome.INCONCLUSIVE),
         "agreement": agreement(missing=58, extra=41, moved=310) if outcome is Outcome.FAIL else agreement(),
+        "estimates": estimates(),
         "criteria": criteria(outcome),
         "worst_images": worst_images(folder, names, images) if images else [],
         "timings": {"reference": 7.94, "candidate": 9.31, "match": 0.212, "bootstrap": 74.0},

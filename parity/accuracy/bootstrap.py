@@ -9,20 +9,22 @@ and 13; the pairing removes what both sides share, which is most of the variance
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parity.accuracy.coco import RECALL_THRESHOLDS, Evaluation, IndexedTruth, counting
-from parity.accuracy.resampling import count_boxes, find_events, resample_precision
+from parity.accuracy.draws import group_labels, lane_weights
+from parity.accuracy.lanes import LANES, resample_precision
+from parity.accuracy.resampling import count_boxes, find_events
 from parity.errors import UsageError
 from parity.progress import Step
 
 BOOTSTRAP_METRICS = ("AP", "AP50", "AP75")
-_CHUNK_BYTES = 16 * 2**20
-_LARGEST_CHUNK = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def paired_bootstrap(
 
     The result depends on the inputs and the seed only, to the byte, and not on the number of threads. It may
     change with NumPy's version, which does not promise the same random numbers for ever. Memory does not
-    grow with the number of resamples, apart from the result.
+    grow with the number of resamples, apart from the result. `draws.image_weights` gives the draws.
     Raises UsageError when the sides were evaluated on different ground truth, or an argument does not fit.
     """
     truth = reference.truth
@@ -91,66 +93,103 @@ def paired_bootstrap(
             "the sides were evaluated against different ground truth",
             expected="both evaluations to be given the same IndexedTruth",
         )
-    if resamples < 1 or (groups is not None and len(groups) != len(truth.image_ids)):
-        raise UsageError(
-            f"{resamples} resamples, groups for {0 if groups is None else len(groups)} images",
-            expected=f"at least one resample, and one group label for each of {len(truth.image_ids)} images",
-        )
-    images, classes = len(truth.image_ids), len(truth.category_ids)
-    labels = np.arange(images) if groups is None else np.unique(groups, return_inverse=True)[1]
-    units = int(labels.max()) + 1 if images else 0
-    box_starts, box_images = _counted_boxes(truth)
-    sides = [side.matches for side in (reference, candidate)]
-    events = [find_events(m.starts, m.images, m.matched, m.ignored, m.scores) for m in sides]
-    workers = threads or os.cpu_count() or 1
-    values = np.zeros((2, resamples, classes, len(BOOTSTRAP_METRICS)))
-    boxes = np.zeros((resamples, classes), np.int64)
-    generator = np.random.default_rng(seed)
-    chunk = max(1, min(_LARGEST_CHUNK, _CHUNK_BYTES // (4 * max(images, 1))))
-
-    def fill(weights: NDArray[np.int32], start: int) -> None:
-        rows = slice(start, start + len(weights))
-        boxes[rows] = count_boxes(weights, box_starts, box_images)
-        for m, event, result in zip(sides, events, values, strict=True):
-            resample_precision(
-                weights, boxes[rows], m.starts, m.images, m.matched, m.ignored, *event,
-                RECALL_THRESHOLDS, result[rows],
-            )  # fmt: skip
-
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, resamples, chunk * workers):
-            # Drawn here, one resample after the other, so that threads cannot change what is drawn.
-            size = min(chunk * workers, resamples - start)
-            weights = np.stack([_draw(generator, labels, units) for _ in range(size)])
-            parts = range(0, size, chunk)
-            list(pool.map(fill, [weights[p : p + chunk] for p in parts], [start + p for p in parts]))
-            if step is not None:
-                step.advance(size)
-
-    defined = boxes > 0
-    counts = defined.sum(axis=1)
-    means = np.where(defined[None, :, :, None], values, 0.0).sum(axis=2)
-    means = np.where(counts[None, :, None] > 0, means / np.maximum(counts, 1)[None, :, None], np.nan)
+    drawn = _resample([reference, candidate], resamples, seed, groups, threads, step)
+    means = drawn.means()
+    defined = drawn.boxes > 0
     return BootstrapSamples(
         category_ids=truth.category_ids,
         reference=means[0],
         candidate=means[1],
-        class_reference=values[0, :, :, 0].copy(),
-        class_candidate=values[1, :, :, 0].copy(),
-        boxes=boxes,
-        undefined=int((counts == 0).sum()),
+        class_reference=drawn.values[0, :, :, 0].copy(),
+        class_candidate=drawn.values[1, :, :, 0].copy(),
+        boxes=drawn.boxes,
+        undefined=int((~defined.any(axis=1)).sum()),
         class_undefined=(~defined).sum(axis=0).astype(np.int64),
-        units=units,
+        units=drawn.units,
         seed=seed,
     )
 
 
-def _draw(generator: np.random.Generator, labels: NDArray[np.int64], units: int) -> NDArray[np.int32]:
-    """How often each image is drawn in one resample, int32 (images,)."""
-    if units == 0:
-        return np.zeros(0, np.int32)
-    drawn = np.bincount(generator.integers(0, units, units), minlength=units)
-    return drawn[labels].astype(np.int32)
+def bootstrap_ap(
+    evaluation: Evaluation,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    groups: NDArray[np.int64] | None = None,
+    threads: int | None = None,
+    step: Step | None = None,
+) -> NDArray[np.float64]:
+    """One side's values on every resample, float64 (resamples, 3), columns as in BOOTSTRAP_METRICS.
+
+    Arguments and values are those of `paired_bootstrap`; NaN where a resample has no class with boxes.
+    Raises UsageError when an argument does not fit.
+    """
+    drawn = _resample([evaluation], resamples, seed, groups, threads, step)
+    values: NDArray[np.float64] = drawn.means()[0]
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """What all resamples give: values (sides, resamples, classes, 3) and boxes (resamples, classes)."""
+
+    values: NDArray[np.float64]
+    boxes: NDArray[np.int64]
+    units: int
+
+    def means(self) -> NDArray[np.float64]:
+        """Means over the classes of which boxes were drawn, (sides, resamples, 3), NaN without any."""
+        defined = self.boxes > 0
+        counts = defined.sum(axis=1)[None, :, None]
+        sums = np.where(defined[None, :, :, None], self.values, 0.0).sum(axis=2)
+        means: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        return means
+
+
+def _resample(
+    evaluations: Sequence[Evaluation],
+    resamples: int,
+    seed: int,
+    groups: NDArray[np.int64] | None,
+    threads: int | None,
+    step: Step | None,
+) -> _Drawn:
+    """Evaluate sides that share one ground truth on the same draws, LANES resamples a task."""
+    truth = evaluations[0].truth
+    labels, units = group_labels(len(truth.image_ids), groups, resamples)
+    classes = len(truth.category_ids)
+    box_starts, box_images = _counted_boxes(truth)
+    events = find_events([side.matches for side in evaluations])
+    values = np.empty((len(evaluations), resamples, classes, len(BOOTSTRAP_METRICS)))
+    boxes = np.empty((resamples, classes), np.int64)
+
+    def fill(weights: NDArray[np.uint8], start: int) -> int:
+        size = min(LANES, resamples - start)
+        lane_values = np.empty((len(evaluations), classes, LANES, len(BOOTSTRAP_METRICS)))
+        lane_boxes = count_boxes(weights, box_starts, box_images)
+        resample_precision(weights, lane_boxes, events, RECALL_THRESHOLDS, lane_values)
+        values[:, start : start + size] = lane_values[:, :, :size].swapaxes(1, 2)
+        boxes[start : start + size] = lane_boxes[:, :size].T
+        return size
+
+    workers = threads or os.cpu_count() or 1
+    running: deque[Future[int]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        # Drawn here, while the threads work on what was drawn before.
+        for i, weights in enumerate(lane_weights(labels, units, resamples, seed)):
+            running.append(pool.submit(fill, weights, i * LANES))
+            if len(running) > workers:
+                _finish(running, step)
+        while running:
+            _finish(running, step)
+    return _Drawn(values=values, boxes=boxes, units=units)
+
+
+def _finish(running: deque[Future[int]], step: Step | None) -> None:
+    """Wait for the oldest task, so that no more weights are held than there are threads and one."""
+    size = running.popleft().result()
+    if step is not None:
+        step.advance(size)
 
 
 def _counted_boxes(truth: IndexedTruth) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

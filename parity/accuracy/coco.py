@@ -9,68 +9,50 @@ One deviation: pycocotools takes an annotation with id 0 for unmatched. Ids play
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from parity.accuracy.inputs import AREA_NAMES, AREA_RANGES, Detections, IndexedTruth, counting, index_truth
 from parity.accuracy.kernels import average_precision, match_detections
 from parity.accuracy.ordering import bucketed, by_score_descending, positions_in
-from parity.detections import BOX_COLUMNS
-from parity.errors import EvidenceError
+from parity.errors import EvidenceError, UsageError
 
-if TYPE_CHECKING:
-    from parity.dataset import GroundTruth
-
-Scalar = TypeVar("Scalar", bound=np.generic)
+__all__ = [
+    "MAX_DETECTIONS",
+    "METRICS",
+    "Detections",
+    "Evaluation",
+    "IndexedTruth",
+    "Matches",
+    "counting",
+    "evaluate",
+    "index_truth",
+]
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
-AREA_RANGES = np.array([[0, 1e5**2], [0, 32**2], [32**2, 96**2], [96**2, 1e5**2]], np.float64)
-AREA_NAMES = ("all", "small", "medium", "large")
-MAX_DETECTIONS = (1, 10, 100)
+MAX_DETECTIONS = 100
 _BITS_SET = np.array([bits.bit_count() for bits in range(1 << len(IOU_THRESHOLDS))])
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexedTruth:
-    """Ground truth of the images and classes evaluated, by class, then image, then the order it came in.
-
-    image_ids, category_ids: ascending, unique. starts: int64 (classes + 1,), where each class begins.
-    images: int32 (n,), positions in `image_ids`. boxes: float64 (n, 4), `x, y, width, height`.
-    areas: float64 (n,). crowd: bool (n,). counted: int64 (4, classes), boxes of each area range that are
-    not crowd regions, ranges as in AREA_NAMES.
-    """
-
-    image_ids: NDArray[np.int64]
-    category_ids: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    images: NDArray[np.int32]
-    boxes: NDArray[np.float64]
-    areas: NDArray[np.float64]
-    crowd: NDArray[np.bool_]
-    counted: NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Matches:
-    """What became of one side's detections, for all areas and at most 100 detections an image and class.
+    """What became of one side's detections, for all areas and at most `max_detections` an image and class.
 
     By class, from `starts`, int64 (classes + 1,); within a class by falling score, then image, then row.
     Detections cut off or ignored at every threshold are left out, for they change nothing.
-    rows: int64 (n,), rows of the detection table. images: int32 (n,), positions in `image_ids`.
-    scores: float32 (n,). matched, ignored: uint16 (n,), bit t for IOU_THRESHOLDS[t]: true positive, or
+    rows: int64 (n,), rows of the detections. images: int32 (n,), positions in `image_ids`.
+    scores: float64 (n,). matched, ignored: uint16 (n,), bit t for IOU_THRESHOLDS[t]: true positive, or
     given to a crowd region.
     """
 
     starts: NDArray[np.int64]
     rows: NDArray[np.int64]
     images: NDArray[np.int32]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float64]
     matched: NDArray[np.uint16]
     ignored: NDArray[np.uint16]
 
@@ -92,72 +74,42 @@ class Evaluation:
     matches: Matches
 
 
-def index_truth(truth: GroundTruth, *, image_ids: Iterable[int], category_ids: Iterable[int]) -> IndexedTruth:
-    """Arrange the ground truth of some images and classes; repeated ids count once, as in pycocotools.
+def evaluate(
+    truth: IndexedTruth, detections: Detections, *, max_detections: int = MAX_DETECTIONS
+) -> Evaluation:
+    """Evaluate one side; detections of other images or classes play no part.
 
-    Raises EvidenceError when a box or an area is not finite.
+    Equal scores of one image and class keep the order given, as in pycocotools. max_detections: COCO's last
+    `maxDets`; AP and AR100 use that many of the best detections an image and class.
+    Raises EvidenceError when a score or a box is not finite, UsageError for fewer than one detection.
     """
-    images = np.unique(np.fromiter(image_ids, np.int64))
-    categories = np.unique(np.fromiter(category_ids, np.int64))
-    if not (np.isfinite(truth.boxes).all() and np.isfinite(truth.areas).all()):
-        raise EvidenceError(
-            "ground truth with boxes or areas that are not finite", remedy="correct the annotations"
-        )
-    image_at = positions_in(images, truth.image_ids)
-    class_at = positions_in(categories, truth.category_ids)
-    order = np.flatnonzero((image_at >= 0) & (class_at >= 0))
-    order, _ = bucketed(order, image_at, len(images))
-    order, starts = bucketed(order, class_at, len(categories))
-    areas, crowd = truth.areas[order], truth.crowd[order].astype(np.bool_)
-    counted = [np.bincount(class_at[order[row]], minlength=len(categories)) for row in counting(areas, crowd)]
-    return IndexedTruth(
-        image_ids=images,
-        category_ids=categories,
-        starts=starts,
-        images=image_at[order],
-        boxes=np.ascontiguousarray(truth.boxes[order], np.float64),
-        areas=areas,
-        crowd=crowd,
-        counted=np.stack(counted).astype(np.int64),
-    )
-
-
-def counting(areas: NDArray[np.float64], crowd: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which boxes count in each area range, bool (4, n): both ends included, crowd regions never."""
-    return (areas >= AREA_RANGES[:, :1]) & (areas <= AREA_RANGES[:, 1:]) & ~crowd
-
-
-def evaluate(truth: IndexedTruth, detections: pa.Table) -> Evaluation:
-    """Evaluate one side's detection table; detections of other images or classes play no part.
-
-    Equal scores within an image keep the table's order, so pass the canonical one. Corners become
-    `x1, y1, x2 - x1, y2 - y1` in float64, as in a COCO results file of the table.
-    Raises EvidenceError when a score or a box is not finite.
-    """
-    corners = np.stack([_column(detections, name, np.float32) for name in BOX_COLUMNS], axis=1)
+    if max_detections < 1:
+        raise UsageError(f"{max_detections} detections an image", expected="at least 1")
     # Adding 0 makes -0 into 0: they are equal, and the sort below goes by the bits.
-    scores = _column(detections, "score", np.float32) + np.float32(0)
-    if not (np.isfinite(corners).all() and np.isfinite(scores).all()):
+    scores = detections.scores + 0.0
+    if not (np.isfinite(detections.boxes).all() and np.isfinite(scores).all()):
         raise EvidenceError(
             "detections with scores or boxes that are not finite",
             expected="a validated detection table",
             remedy="run `parity run` again; these tables cannot be used",
         )
-    image_at = positions_in(truth.image_ids, _column(detections, "image_id", np.int64))
-    class_at = positions_in(truth.category_ids, _column(detections, "category_id", np.int64))
+    image_at = positions_in(truth.image_ids, detections.image_ids)
+    class_at = positions_in(truth.category_ids, detections.category_ids)
     images, classes = len(truth.image_ids), len(truth.category_ids)
     order = np.flatnonzero((image_at >= 0) & (class_at >= 0))
-    order, _ = bucketed(order, image_at, images)
-    order = by_score_descending(order, scores.view(np.uint32))
+    order, by_image_starts = bucketed(order, image_at, images)
+    # The kernel's scratch space grows with it, so a generous limit must not cost memory.
+    most = min(max_detections, int(np.diff(by_image_starts).max(initial=1)))
+    order = by_score_descending(order, scores.view(np.uint64))
     ranked, starts = bucketed(order, class_at, classes)
     ranks = np.empty(len(scores), np.int64)
     ranks[ranked] = np.arange(len(ranked))
     by_image, _ = bucketed(order, image_at, images)
     by_cell, _ = bucketed(by_image, class_at, classes)
     matched, ignored, places = match_detections(
-        starts, by_cell, ranks, image_at, corners,
+        starts, by_cell, ranks, image_at, detections.boxes,
         truth.starts, truth.images, truth.boxes, truth.areas, truth.crowd,
-        AREA_RANGES, IOU_THRESHOLDS, MAX_DETECTIONS[-1],
+        AREA_RANGES, IOU_THRESHOLDS, most,
     )  # fmt: skip
     class_of_rank = class_at[ranked]
     precision = np.stack(
@@ -166,7 +118,8 @@ def evaluate(truth: IndexedTruth, detections: pa.Table) -> Evaluation:
             for a in range(len(AREA_RANGES))
         ]
     )
-    recall = _average_recall(matched[0], places, class_of_rank, truth.counted[0])
+    allowed = tuple(min(most, max_detections) for most in (1, 10, max_detections))
+    recall = _average_recall(matched[0], places, class_of_rank, truth.counted[0], allowed)
     values, undefined = _summary(precision, recall, truth.counted)
     keep = np.flatnonzero(ignored[0] != (1 << len(IOU_THRESHOLDS)) - 1)
     kept_rows = ranked[keep]
@@ -190,22 +143,18 @@ def evaluate(truth: IndexedTruth, detections: pa.Table) -> Evaluation:
     )
 
 
-def _column(table: pa.Table, name: str, dtype: type[Scalar]) -> NDArray[Scalar]:
-    # A copy, because Numba would compile everything again for the read-only views that Arrow gives.
-    return np.array(table[name].to_numpy(), dtype)
-
-
 def _average_recall(
     matched: NDArray[np.uint16],
     places: NDArray[np.int32],
     class_of_rank: NDArray[np.int32],
     boxes: NDArray[np.int64],
+    allowed: tuple[int, ...],
 ) -> NDArray[np.float64]:
     """Recall averaged over the IoU thresholds, by number of detections allowed and class, (3, classes)."""
     hits = _BITS_SET[matched]
     per_class = [
         np.bincount(class_of_rank, weights=np.where(places < most, hits, 0), minlength=len(boxes))
-        for most in MAX_DETECTIONS
+        for most in allowed
     ]
     return np.stack(per_class) / len(IOU_THRESHOLDS) / np.maximum(boxes, 1)
 

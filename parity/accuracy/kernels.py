@@ -25,7 +25,7 @@ EVERY_THRESHOLD = np.uint16((1 << THRESHOLD_COUNT) - 1)
 
 @compiled
 def _overlaps(
-    corners: NDArray[np.float32],
+    detected: NDArray[np.float64],
     rows: NDArray[np.int64],
     boxes: NDArray[np.float64],
     crowd: NDArray[np.bool_],
@@ -33,14 +33,15 @@ def _overlaps(
 ) -> None:
     """Fill `overlaps[d, g]` with pycocotools' IoU; with a crowd region, the detection's share inside it."""
     for d in range(len(rows)):
-        x = np.float64(corners[rows[d], 0])
-        y = np.float64(corners[rows[d], 1])
-        w = np.float64(corners[rows[d], 2]) - x
-        h = np.float64(corners[rows[d], 3]) - y
+        x, y, w, h = (
+            detected[rows[d], 0],
+            detected[rows[d], 1],
+            detected[rows[d], 2],
+            detected[rows[d], 3],
+        )
         for g in range(len(boxes)):
             gx, gy, gw, gh = boxes[g, 0], boxes[g, 1], boxes[g, 2], boxes[g, 3]
             overlaps[d, g] = 0.0
-            # The right edge is x + w again, rounding included, because that is what a results file holds.
             width = min(w + x, gw + gx) - max(x, gx)
             if width <= 0:
                 continue
@@ -113,7 +114,7 @@ def match_detections(
     rows: NDArray[np.int64],
     ranks: NDArray[np.int64],
     images: NDArray[np.int32],
-    corners: NDArray[np.float32],
+    detected: NDArray[np.float64],
     truth_starts: NDArray[np.int64],
     truth_images: NDArray[np.int32],
     truth_boxes: NDArray[np.float64],
@@ -125,7 +126,8 @@ def match_detections(
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int32]]:
     """Match every detection to ground truth of its image and class, for every area range and threshold.
 
-    rows: detections by class (from `starts`), image and falling score, as rows of `images` and `corners`.
+    rows: detections by class (from `starts`), image and falling score, as rows of `images` and
+    `detected` (`x, y, width, height`).
     ranks: where each row's result goes. truth_*: ground truth by class (from `truth_starts`) and image.
 
     Returns matched and ignored, both uint16 (areas, n), and each detection's place in its image and class,
@@ -164,9 +166,7 @@ def match_detections(
             cell = rows[first : first + n]
             first = last
             for d in range(n):
-                box = corners[cell[d]]
-                width = np.float64(box[2]) - np.float64(box[0])
-                sizes[d] = width * (np.float64(box[3]) - np.float64(box[1]))
+                sizes[d] = detected[cell[d], 2] * detected[cell[d], 3]
             if end == g:
                 for d in range(n):
                     for a in range(areas):
@@ -176,7 +176,7 @@ def match_detections(
             crowd = truth_crowd[g:end]
             if end - g > overlaps.shape[1]:
                 overlaps = np.zeros((most, 2 * (end - g)), np.float64)
-            _overlaps(corners, cell, truth_boxes[g:end], crowd, overlaps)
+            _overlaps(detected, cell, truth_boxes[g:end], crowd, overlaps)
             for a in range(areas):
                 low, high = area_ranges[a]
                 _order_truth(truth_areas[g:end], crowd, low, high, ignore, order)

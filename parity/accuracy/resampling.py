@@ -1,187 +1,147 @@
-"""AP of resamples of the images, exactly as if drawn images were copied, without sorting or matching again.
+"""What resampling the images needs to know of each side's detections, found once and used for every draw.
 
-Copies change neither the rank order of detections nor what they match, so a resample is a weight per image:
-a detection in an image drawn w times counts w times. Three facts make one resample cheap. Precision rises
-only at true positives, so only they can be interpolated precision. Most detections are false positives at all
-ten IoU thresholds, whose running sum of weights the thresholds share. And copies of a true positive lie
-next to each other and raise precision one by one, so the last of them stands for all.
+Copies of images change neither the rank order of detections nor what they match, so a resample is a weight
+per image: a detection in an image drawn w times counts w times. Most detections are false positives at all
+ten IoU thresholds, which only push precision down; the others are events. Precision rises only at true
+positives, so only they can be interpolated precision, and of true positives in a row, with no miss between,
+only the last. Copies of a true positive are such a row.
 
-The last fact fails where detections of one image and class have exactly the same score: real copies of d1, d2
-rank d1, d2, d1, d2. Such runs are replayed copy by copy, unless all in the run fare alike.
+That fails where detections of one image and class have exactly the same score: real copies of d1, d2 rank
+d1, d2, d1, d2. Such runs are to be replayed copy by copy, at the thresholds where they hold hits and misses.
 """
 
-# Compiled loops over plain arrays, which they take by position.
-# ruff: noqa: C901, PLR0912
-
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from parity.accuracy.coco import Matches
+from parity.accuracy.draws import CHUNK
 from parity.compiled import compiled
 
-_EPSILON = float(np.spacing(1))
-_THRESHOLDS = 10
-_AT_75 = 5
+_EVERY_THRESHOLD = (1 << 10) - 1
+
+
+class Events(NamedTuple):
+    """The detections of all sides that are more than a false positive at every threshold, and the rest.
+
+    starts: int64 (sides, classes + 1), where the events of each side and class begin; within, falling score.
+    images: int32 (events,). hits, ignored: uint16 (events,), the fates, bit t for threshold t.
+    asked: uint16 (events,), hits whose precision can count: the last ones before a miss.
+    mixed: uint16 (events,), thresholds at which the run of ties that the event belongs to is to be replayed.
+    place: int32 (events,), position in that run, 0 for events outside of such runs.
+    false_images: int32, images of the false positives at every threshold. false_starts, false_ends: int64
+    (events,), the slice of them that ranks between the event before, in its class, and the event.
+    """
+
+    starts: NDArray[np.int64]
+    images: NDArray[np.int32]
+    hits: NDArray[np.uint16]
+    ignored: NDArray[np.uint16]
+    asked: NDArray[np.uint16]
+    mixed: NDArray[np.uint16]
+    place: NDArray[np.int32]
+    false_starts: NDArray[np.int64]
+    false_ends: NDArray[np.int64]
+    false_images: NDArray[np.int32]
+
+
+def find_events(sides: Sequence[Matches]) -> Events:
+    """The events of some sides evaluated on the same ground truth, one side after the other."""
+    found = [
+        Events(*_events_of_side(side.starts, side.images, side.matched, side.ignored, side.scores))
+        for side in sides
+    ]
+    events = np.cumsum([0, *(len(side.images) for side in found)])
+    false = np.cumsum([0, *(len(side.false_images) for side in found)])
+    joined = {name: np.concatenate([getattr(side, name) for side in found]) for name in Events._fields}
+    joined["starts"] = np.stack([side.starts + at for side, at in zip(found, events, strict=False)])
+    for name in ("false_starts", "false_ends"):
+        shifted = [getattr(side, name) + at for side, at in zip(found, false, strict=False)]
+        joined[name] = np.concatenate(shifted)
+    return Events(**joined)
 
 
 @compiled
-def find_events(
+def _events_of_side(
     starts: NDArray[np.int64],
     images: NDArray[np.int32],
     matched: NDArray[np.uint16],
     ignored: NDArray[np.uint16],
-    scores: NDArray[np.float32],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The detections, or runs of tied ones, that are more than a false positive at every threshold.
-
-    Takes the arrays of `coco.Matches`. Returns where each class's events start, int64 (classes + 1,), and
-    each event's first detection and number of detections, int64 (events,) each.
-    """
+    scores: NDArray[np.float64],
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int32],
+    NDArray[np.uint16],
+    NDArray[np.uint16],
+    NDArray[np.uint16],
+    NDArray[np.uint16],
+    NDArray[np.int32],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int32],
+]:
+    """The fields of Events for one side, from the arrays of its Matches; `starts` is (classes + 1,)."""
+    n = len(images)
     event_starts = np.zeros(len(starts), np.int64)
-    first = np.empty(len(images), np.int64)
-    length = np.empty(len(images), np.int64)
+    rows = np.empty(n, np.int64)
+    asked = np.empty(n, np.uint16)
+    mixed = np.empty(n, np.uint16)
+    place = np.empty(n, np.int32)
+    false_starts = np.empty(n, np.int64)
+    false_ends = np.empty(n, np.int64)
+    false_images = np.empty(n, np.int32)
     count = 0
+    false = 0
     for k in range(len(starts) - 1):
+        seen = false
         i = starts[k]
         while i < starts[k + 1]:
-            end = i + 1
-            alike = True
+            end = i
+            any_hit = 0
+            any_miss = 0
             while end < starts[k + 1] and images[end] == images[i] and scores[end] == scores[i]:
-                alike &= matched[end] == matched[i] and ignored[end] == ignored[i]
+                any_hit |= matched[end]
+                any_miss |= _EVERY_THRESHOLD & ~(matched[end] | ignored[end])
                 end += 1
-            if not alike:
-                first[count] = i
-                length[count] = end - i
+            both = any_hit & any_miss
+            for j in range(i, end):
+                if both == 0 and matched[j] | ignored[j] == 0:
+                    false_images[false] = images[j]
+                    false += 1
+                    continue
+                if count > event_starts[k] and seen == false:
+                    asked[count - 1] &= ~(matched[j] & ~both)
+                rows[count] = j
+                asked[count] = matched[j]
+                mixed[count] = both
+                place[count] = j - i if both else 0
+                false_starts[count] = seen
+                false_ends[count] = false
+                seen = false
                 count += 1
-            elif matched[i] | ignored[i] != 0:
-                for j in range(i, end):
-                    first[count] = j
-                    length[count] = 1
-                    count += 1
             i = end
         event_starts[k + 1] = count
-    return event_starts, first[:count].copy(), length[:count].copy()
+    rows = rows[:count]
+    return (
+        event_starts, images[rows], matched[rows], ignored[rows], asked[:count].copy(), mixed[:count].copy(),
+        place[:count].copy(), false_starts[:count].copy(), false_ends[:count].copy(),
+        false_images[:false].copy(),
+    )  # fmt: skip
 
 
 @compiled
 def count_boxes(
-    weights: NDArray[np.int32], starts: NDArray[np.int64], images: NDArray[np.int32]
+    weights: NDArray[np.uint8], starts: NDArray[np.int64], images: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Ground truth boxes drawn in each resample, int64 (resamples, classes).
-
-    weights: (resamples, images). images: the image of each box that counts, by class from `starts`.
-    """
-    boxes = np.zeros((len(weights), len(starts) - 1), np.int64)
-    for b in range(len(weights)):
-        for k in range(len(starts) - 1):
-            for i in range(starts[k], starts[k + 1]):
-                boxes[b, k] += weights[b, images[i]]
+    """Boxes drawn, int64 (classes, CHUNK). images: that of each box that counts, by class from `starts`."""
+    boxes = np.zeros((len(starts) - 1, CHUNK), np.int64)
+    for k in range(len(boxes)):
+        for i in range(starts[k], starts[k + 1]):
+            image = images[i]
+            for lane in range(CHUNK):
+                boxes[k, lane] += weights[image, lane]
     return boxes
-
-
-@compiled
-def _count(
-    matched: np.uint16,
-    ignored: np.uint16,
-    weight: int,
-    misses: int,
-    own_misses: NDArray[np.int64],
-    blocks: NDArray[np.int64],
-    hits: NDArray[np.int64],
-    precision: NDArray[np.float64],
-) -> None:
-    """Add one detection of the given weight: a block of true positives, or false ones, per threshold.
-
-    `hits[t, blocks[t]]` is the running number of true positives; block 0 stands before the first.
-    """
-    for t in range(_THRESHOLDS):
-        if matched >> t & 1:
-            total = hits[t, blocks[t]] + weight
-            blocks[t] += 1
-            hits[t, blocks[t]] = total
-            precision[t, blocks[t]] = total / (misses + own_misses[t] + total + _EPSILON)
-        elif not ignored >> t & 1:
-            own_misses[t] += weight
-
-
-@compiled
-def _recalls_reached(boxes: int, recalls: NDArray[np.float64], reached: NDArray[np.int64]) -> None:
-    """Fill `reached[h]` with the number of recall thresholds that h true positives of `boxes` attain.
-
-    Recall 0 belongs to the first true positive, so that without any nothing is attained.
-    """
-    reached[0] = 0
-    r = 0
-    for h in range(1, boxes + 1):
-        recall = h / boxes
-        while r < len(recalls) and recalls[r] <= recall:
-            r += 1
-        reached[h] = r
-
-
-@compiled
-def resample_precision(
-    weights: NDArray[np.int32],
-    boxes: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    images: NDArray[np.int32],
-    matched: NDArray[np.uint16],
-    ignored: NDArray[np.uint16],
-    event_starts: NDArray[np.int64],
-    event_first: NDArray[np.int64],
-    event_length: NDArray[np.int64],
-    recalls: NDArray[np.float64],
-    result: NDArray[np.float64],
-) -> None:
-    """Fill `result` (resamples, classes, 3) with AP@[.50:.95], AP50 and AP75; NaN where no box was drawn.
-
-    weights: (resamples, images). boxes: from `count_boxes`. event_*: from `find_events`. The other arrays
-    are those of `coco.Matches`.
-    """
-    most = boxes.max() if boxes.size else 0
-    reached = np.zeros(most + 1, np.int64)
-    hits = np.zeros((_THRESHOLDS, most + 1), np.int64)
-    precision = np.zeros((_THRESHOLDS, most + 1), np.float64)
-    own_misses = np.zeros(_THRESHOLDS, np.int64)
-    blocks = np.zeros(_THRESHOLDS, np.int64)
-    for b in range(len(weights)):
-        for k in range(len(starts) - 1):
-            if boxes[b, k] == 0:
-                result[b, k, :] = np.nan
-                continue
-            own_misses[:] = 0
-            blocks[:] = 0
-            misses = 0
-            at = starts[k]
-            for e in range(event_starts[k], event_starts[k + 1]):
-                first = event_first[e]
-                for j in range(at, first):
-                    misses += weights[b, images[j]]
-                at = first + event_length[e]
-                weight = weights[b, images[first]]
-                if event_length[e] == 1 and weight > 0:
-                    _count(
-                        matched[first], ignored[first], weight, misses, own_misses, blocks, hits, precision
-                    )
-                    continue
-                for _ in range(weight):
-                    for j in range(first, at):
-                        if matched[j] | ignored[j] == 0:
-                            misses += 1
-                        else:
-                            _count(matched[j], ignored[j], 1, misses, own_misses, blocks, hits, precision)
-            _recalls_reached(boxes[b, k], recalls, reached)
-            result[b, k, 0] = 0.0
-            for t in range(_THRESHOLDS):
-                total = 0.0
-                highest = 0.0
-                for block in range(blocks[t], 0, -1):
-                    highest = max(highest, precision[t, block])
-                    total += highest * (reached[hits[t, block]] - reached[hits[t, block - 1]])
-                total /= len(recalls)
-                result[b, k, 0] += total / _THRESHOLDS
-                if t == 0:
-                    result[b, k, 1] = total
-                if t == _AT_75:
-                    result[b, k, 2] = total

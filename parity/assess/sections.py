@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from parity.accuracy.bootstrap import BOOTSTRAP_METRICS, BootstrapSamples
 from parity.accuracy.coco import METRICS, Evaluation
-from parity.criteria import CriterionResult, Outcome
+from parity.criteria import ClassEvidence, CriterionResult, Outcome
 from parity.dataset import Dataset
 from parity.detections import Predictions, Status
 from parity.report.document import (
@@ -19,9 +21,10 @@ from parity.report.document import (
     ImageFailure,
     Pair,
 )
-from parity.statistics import PairedEstimate, paired_estimate
+from parity.statistics import PairedEstimate, adjusted_p_values, paired_estimate, two_sided_p
 
 MOST_FAILURES_NAMED = 100
+OWN_EVALUATOR = "parity (equal to pycocotools)"
 
 
 def accuracy(
@@ -30,6 +33,7 @@ def accuracy(
     candidate: Evaluation,
     samples: BootstrapSamples,
     confidence: float,
+    evaluator: str = OWN_EVALUATOR,
 ) -> Accuracy:
     """Both sides' values, and every difference with its interval or the reason why it has none."""
     n = samples.units
@@ -42,6 +46,8 @@ def accuracy(
         else:
             differences[metric] = _plain_difference(*pair)
     classes = []
+    chances = [class_p(reference, candidate, samples, k) for k in range(len(reference.class_ap))]
+    adjusted = iter(adjusted_p_values(np.array([p for p in chances if p is not None])).tolist())
     for k, category_id in enumerate(reference.truth.category_ids.tolist()):
         estimate = paired_estimate(
             reference.class_ap[k],
@@ -58,10 +64,12 @@ def accuracy(
                 reference=reference.class_ap[k],
                 candidate=candidate.class_ap[k],
                 difference=_difference(estimate),
+                p_value=chances[k],
+                adjusted_p_value=None if chances[k] is None else next(adjusted),
             )
         )
     return Accuracy(
-        evaluator="parity (equal to pycocotools)",
+        evaluator=evaluator,
         reference=ApSet(**reference.values, undefined=reference.undefined),
         candidate=ApSet(**candidate.values, undefined=candidate.undefined),
         difference=differences,
@@ -69,6 +77,30 @@ def accuracy(
         resamples=len(samples.reference),
         seed=samples.seed,
     )
+
+
+def class_p(reference: Evaluation, candidate: Evaluation, samples: BootstrapSamples, k: int) -> float | None:
+    """How likely chance alone gives class k a change as large as the measured one."""
+    before, after = reference.class_ap[k], candidate.class_ap[k]
+    if before is None or after is None or samples.units < 2:
+        return None
+    changes = samples.class_candidate[:, k] - samples.class_reference[:, k]
+    return two_sided_p(changes[~np.isnan(changes)], after - before)
+
+
+def class_evidence(accuracy: Accuracy) -> list[ClassEvidence]:
+    """What the criterion of the worst class looks at."""
+    return [
+        ClassEvidence(
+            name=entry.name,
+            boxes=entry.boxes,
+            change=entry.difference.value,
+            interval=entry.difference.interval,
+            p=entry.p_value,
+            reason=entry.difference.reason,
+        )
+        for entry in accuracy.classes
+    ]
 
 
 def _difference(estimate: PairedEstimate) -> Difference:
@@ -146,7 +178,7 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
         "images": len(dataset.images),
         "boxes": len(dataset.ground_truth.image_ids),
         "crowd_regions": int(dataset.ground_truth.crowd.sum()),
-        "images_sha256": dataset.digest,
+        **({"images_sha256": dataset.digest} if dataset.digest else {}),
         "annotations_sha256": dataset.annotations_digest,
         "classes": list(dataset.categories.values()),
     }

@@ -1,16 +1,50 @@
-"""The criteria by name: one small file each, and this explicit dict."""
+"""The criteria by name: small files, and this explicit dict."""
 
 from __future__ import annotations
 
-from parity.criteria.base import Criterion, CriterionResult, Outcome, PairEvidence, Parameters
+from parity.criteria.base import (
+    ClassEvidence,
+    Criterion,
+    CriterionResult,
+    Estimate,
+    Outcome,
+    PairEvidence,
+    Parameters,
+)
 from parity.criteria.box_agreement import BoxAgreement
+from parity.criteria.confidence_shift import ConfidenceShift
 from parity.criteria.finite_outputs import FiniteOutputs
 from parity.criteria.image_coverage import ImageCoverage
 from parity.criteria.map_variance import MapVariance
+from parity.criteria.noise_floor import NoiseFloor
+from parity.criteria.operating_point import FlipRate, OperatingPoint
+from parity.criteria.reference_agreement import BoxDrift, PseudoTruth, ReferenceAgreement
+from parity.criteria.worst_class import WorstClass
 
-__all__ = ["CRITERIA", "Criterion", "CriterionResult", "Outcome", "PairEvidence", "Parameters"]
+__all__ = [
+    "CRITERIA",
+    "ClassEvidence",
+    "Criterion",
+    "CriterionResult",
+    "Estimate",
+    "Outcome",
+    "PairEvidence",
+    "Parameters",
+]
 
-CRITERIA: dict[str, Criterion] = {
-    criterion.name: criterion
-    for criterion in (ImageCoverage(), FiniteOutputs(), MapVariance(), BoxAgreement())
-}
+_ALL: tuple[Criterion, ...] = (
+    ImageCoverage(),
+    FiniteOutputs(),
+    MapVariance(),
+    WorstClass(),
+    OperatingPoint(),
+    FlipRate(),
+    BoxAgreement(),
+    ReferenceAgreement(),
+    BoxDrift(),
+    PseudoTruth(),
+    ConfidenceShift(),
+    NoiseFloor(),
+)
+
+CRITERIA: dict[str, Criterion] = {criterion.name: criterion for criterion in _ALL}

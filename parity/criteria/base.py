@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,9 @@ class Outcome(str, Enum):
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
+Sense = Literal["within", "at_least", "at_most"]
+
+
 class CriterionResult(BaseModel):
     """One criterion's outcome with what it saw."""
 
@@ -30,6 +33,9 @@ class CriterionResult(BaseModel):
     observed: float | None = Field(description="The measured value, in `unit`; null when not computable.")
     limit: float | None = Field(description="The policy's limit, in `unit`.")
     unit: str
+    sense: Sense = Field(
+        description="How `observed` must lie to `limit`: |observed| under it, or no less, or no more."
+    )
     interval: Interval | None = Field(description="Low and high of the observed value, in `unit`.")
     n: int = Field(ge=0, description="How many images or detections the value rests on.")
     message: str = Field(description="One sentence: what was seen and what follows.")
@@ -41,6 +47,37 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Estimate(BaseModel):
+    """One measured value with its interval, or the reason why there is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    group: str = Field(description="What it belongs to: operating_point, agreement, confidence, ...")
+    name: str = Field(description="Unique within the pair.")
+    label: str = Field(description="What it is, in words.")
+    value: float | None
+    unit: str
+    interval: Interval | None
+    confidence: float | None = Field(description="Of the interval; null without one.")
+    n: int = Field(ge=0, description="How many images (or groups) the interval was resampled from.")
+    reason: str = Field(description="Why value or interval is null, empty when neither is.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassEvidence:
+    """One class' AP change as a fraction, its interval, and how likely chance alone gives one as large.
+
+    p: two-sided, None without a change that could be tested. boxes: ground truth that counts.
+    """
+
+    name: str
+    boxes: int
+    change: float | None
+    interval: Interval | None
+    p: float | None
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairEvidence:
     """What the criteria of one model may look at.
@@ -48,7 +85,7 @@ class PairEvidence:
     attempted, reference_answered, candidate_answered: image ids. nonfinite_*: raw detections with a NaN
     or infinite number. ap_difference: relative difference of AP in percent of the reference's, with its
     interval, None where undefined (`ap_reason` says why). agreeing of compared: detections on which both
-    sides agree.
+    sides agree. classes: of the data set, all of them. estimates: by name, what else was measured.
     """
 
     attempted: frozenset[int]
@@ -62,6 +99,8 @@ class PairEvidence:
     agreeing: int
     compared: int
     disagreement: Mapping[str, int]
+    classes: Sequence[ClassEvidence] = ()
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def answered_by_both(self) -> frozenset[int]:

@@ -65,6 +65,7 @@ class BoxAgreement:
             observed=observed,
             limit=limit,
             unit="% of detections",
+            sense="at_least",
             interval=interval,
             n=n,
             message=message,

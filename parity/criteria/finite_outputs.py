@@ -35,6 +35,7 @@ class FiniteOutputs:
             observed=float(total) if n or total else None,
             limit=0.0,
             unit="detections",
+            sense="at_most",
             interval=None,
             n=n,
             message=message,

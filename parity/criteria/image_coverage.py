@@ -41,6 +41,7 @@ class ImageCoverage:
             observed=observed,
             limit=100.0,
             unit="% of images",
+            sense="at_least",
             interval=None,
             n=n,
             message=message,

@@ -49,6 +49,7 @@ class MapVariance:
             observed=value,
             limit=limit,
             unit="% of reference AP",
+            sense="within",
             interval=interval,
             n=n,
             message=message,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ BOX_TOLERANCE = 1.0
 class Problems:
     """Collects what is wrong, so that all of it is reported at once."""
 
-    def __init__(self, where: Path) -> None:
+    def __init__(self, where: Path, remedy: str = "mend the data set; nothing was run") -> None:
         self.where = where
+        self.remedy = remedy
         self.lines: list[str] = []
 
     def add(self, line: str) -> None:
@@ -39,7 +41,7 @@ class Problems:
         raise EvidenceError(
             f"{len(self.lines)} problem{'s' if len(self.lines) > 1 else ''}\n{shown}{rest}",
             where=str(self.where),
-            remedy="mend the data set; nothing was run",
+            remedy=self.remedy,
         )
 
 
@@ -63,43 +65,57 @@ def read(path: Path, images: Path) -> tuple[tuple[ImageRecord, ...], dict[int, s
     """
     document = _parse(path)
     problems = Problems(path)
-    categories = _categories(document["categories"], problems)
+    categories = read_categories(document["categories"], problems)
     records = _images(document["images"], images.resolve(), problems)
-    truth = _annotations(document["annotations"], {r.image_id: r for r in records}, categories, problems)
+    truth = read_ground_truth(document["annotations"], {r.image_id: r for r in records}, categories, problems)
     problems.raise_if_any()
     return tuple(sorted(records, key=lambda r: r.image_id)), dict(sorted(categories.items())), truth
 
 
 def _parse(path: Path) -> dict[str, list[Any]]:
     try:
-        document = json.loads(path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
         raise EvidenceError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise EvidenceError(
-            f"not JSON: {error}", where=str(path), expected="a COCO instances file"
-        ) from error
+    document = parse_json(path, data)
     problems = Problems(path)
-    for key in ("images", "annotations", "categories"):
-        value = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-            problems.add(f"`{key}` is not a list of objects")
-        elif not value:
-            problems.add(f"`{key}` is empty; without it there is no ground truth")
+    require_lists(document, problems)
     problems.raise_if_any()
     result: dict[str, list[Any]] = document
     return result
 
 
-def _is_int(value: Any) -> bool:
+def parse_json(path: Path, data: bytes) -> Any:
+    """What the bytes of `path` hold. Raises EvidenceError when they are not JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise EvidenceError(
+            f"not JSON: {error}", where=str(path), expected="a COCO instances file"
+        ) from error
+
+
+def require_lists(document: Any, problems: Problems, *, may_be_empty: tuple[str, ...] = ()) -> None:
+    """Note every one of COCO's three lists that is missing, is no list of objects, or is empty."""
+    for key in ("images", "annotations", "categories"):
+        value = document.get(key) if isinstance(document, dict) else None
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            problems.add(f"`{key}` is not a list of objects")
+        elif not value and key not in may_be_empty:
+            problems.add(f"`{key}` is empty; without it there is no ground truth")
+
+
+def is_int(value: Any) -> bool:
+    """An integer of 64 bits; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
-def _categories(rows: list[Any], problems: Problems) -> dict[int, str]:
+def read_categories(rows: list[Any], problems: Problems) -> dict[int, str]:
+    """Category ids with their names, in the file's order; notes ids and names that are wrong or repeated."""
     found: dict[int, str] = {}
     for i, row in enumerate(rows):
         number, name = row.get("id"), row.get("name")
-        if not _is_int(number) or not isinstance(name, str) or not name:
+        if not is_int(number) or not isinstance(name, str) or not name:
             problems.add(f"categories[{i}] needs an integer `id` and a `name`")
         elif number in found:
             problems.add(f"categories[{i}] repeats id {number}")
@@ -115,7 +131,7 @@ def _images(rows: list[Any], root: Path, problems: Problems) -> list[ImageRecord
     for i, row in enumerate(rows):
         number, name = row.get("id"), row.get("file_name")
         width, height = row.get("width"), row.get("height")
-        if not (_is_int(number) and isinstance(name, str) and _is_int(width) and _is_int(height)):
+        if not (is_int(number) and isinstance(name, str) and is_int(width) and is_int(height)):
             problems.add(f"images[{i}] needs integers `id`, `width`, `height` and a `file_name`")
             continue
         if not (0 < width < 2**31 and 0 < height < 2**31):
@@ -133,20 +149,28 @@ def _images(rows: list[Any], root: Path, problems: Problems) -> list[ImageRecord
     for path, count in Counter(record.path for record in records).items():
         if count > 1:
             problems.add(f"{count} images are the same file, {path.name!r}")
-    for number, count in Counter(row.get("id") for row in rows if _is_int(row.get("id"))).items():
+    for number, count in Counter(row.get("id") for row in rows if is_int(row.get("id"))).items():
         if count > 1:
             problems.add(f"{count} images have the id {number}")
     return records
 
 
-def _annotations(
-    rows: list[Any], images: dict[int, ImageRecord], categories: dict[int, str], problems: Problems
+def read_ground_truth(
+    rows: list[Any],
+    images: Mapping[int, ImageRecord | None],
+    categories: dict[int, str],
+    problems: Problems,
 ) -> GroundTruth:
+    """The annotations' rows as arrays; notes all that are wrong.
+
+    images: by id; a box must lie inside its image, or anywhere where the record is None. Images are only
+    called unknown when no problem was noted before, because a faulty one is not among them.
+    """
     kept: list[tuple[int, int, int, list[float], float, bool]] = []
     known_images_are_complete = not problems.lines
     for i, row in enumerate(rows):
         number, image_id, category = row.get("id"), row.get("image_id"), row.get("category_id")
-        if not (_is_int(number) and _is_int(image_id) and _is_int(category)):
+        if not (is_int(number) and is_int(image_id) and is_int(category)):
             problems.add(f"annotations[{i}] needs integers `id`, `image_id` and `category_id`")
             continue
         fault = _row_fault(row)
@@ -157,12 +181,12 @@ def _annotations(
         area = box[2] * box[3] if area is None else area
         if category not in categories:
             problems.add(f"annotations[{i}] (id {number}) has the unknown category {category}")
-        image = images.get(image_id)
-        if image is None:
+        if image_id not in images:
             if known_images_are_complete:
                 problems.add(f"annotations[{i}] (id {number}) belongs to the unknown image {image_id}")
             continue
-        if not _inside(box, image):
+        image = images[image_id]
+        if image is not None and not _inside(box, image):
             problems.add(
                 f"annotations[{i}] (id {number}) has the box {box}, outside {image.file_name!r} "
                 f"of {image.width}x{image.height} pixels"
@@ -171,7 +195,8 @@ def _annotations(
     repeated = [n for n, count in Counter(row[1] for row in kept).items() if count > 1]
     if repeated:
         problems.add(f"{len(repeated)} annotation ids are used twice, first {min(repeated)}")
-    kept.sort(key=lambda row: (row[0], row[1]))
+    # Stable, so that of equal overlaps the one that pycocotools would take is taken.
+    kept.sort(key=lambda row: row[0])
     return GroundTruth(
         image_ids=np.array([row[0] for row in kept], np.int64),
         category_ids=np.array([row[2] for row in kept], np.int64),
@@ -186,14 +211,14 @@ def _row_fault(row: dict[str, Any]) -> str:
     if not _is_box(row.get("bbox")):
         return "needs `bbox` as four finite numbers, width and height >= 0"
     area, crowd = row.get("area", 0), row.get("iscrowd", 0)
-    if not _is_number(area) or area < 0:
+    if not is_number(area) or area < 0:
         return f"has area {area!r:.40}"
     if not isinstance(crowd, int) or crowd not in (0, 1):
         return f"has iscrowd {crowd!r:.40}, expected 0 or 1"
     return ""
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """A finite number that a float can hold; JSON's integers know no limit."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
@@ -203,7 +228,7 @@ def _is_number(value: Any) -> bool:
 def _is_box(box: Any) -> bool:
     if not isinstance(box, list) or len(box) != 4:
         return False
-    if not all(map(_is_number, box)):
+    if not all(map(is_number, box)):
         return False
     return bool(box[2] >= 0 and box[3] >= 0)
 

@@ -30,7 +30,9 @@ class ImageRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class GroundTruth:
-    """All annotations, rows sorted by (image_id, annotation id).
+    """All annotations, rows sorted by image_id, those of an image in the order of the file.
+
+    The order decides between equal overlaps, as in pycocotools.
 
     boxes: float64 (n, 4) as `x, y, width, height` in pixels (COCO). areas: float64 (n,), COCO's `area`,
     square pixels. crowd: bool (n,), COCO's `iscrowd`.

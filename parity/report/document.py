@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from parity.criteria.base import CriterionResult, Interval, Outcome
+from parity.criteria.base import CriterionResult, Estimate, Interval, Outcome
 
-__all__ = ["CriterionResult", "Interval", "Outcome", "Report"]
+__all__ = ["CriterionResult", "Estimate", "Interval", "Outcome", "Report"]
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class _Part(BaseModel):
@@ -56,6 +56,8 @@ class ClassAccuracy(_Part):
     reference: float | None
     candidate: float | None
     difference: Difference
+    p_value: float | None = Field(description="Two-sided, from the bootstrap; null without a difference.")
+    adjusted_p_value: float | None = Field(description="By Benjamini and Hochberg, over the classes.")
 
 
 class Accuracy(_Part):
@@ -150,6 +152,7 @@ class Pair(_Part):
     images: ImageCounts
     accuracy: Accuracy
     agreement: Agreement
+    estimates: list[Estimate] = Field(description="Everything else that was measured, with intervals.")
     criteria: list[CriterionResult]
     worst_images: list[WorstImage]
     timings: dict[str, float] = Field(description="Seconds a step took.")

@@ -31,15 +31,14 @@ class Axis:
 def axis(criterion: CriterionResult) -> Axis | None:
     """The drawing of one criterion, None when it has no interval or no limit.
 
-    The document does not say which side of a limit is allowed. A limit above zero beside values below zero
-    is a limit of the absolute value, and only then the allowed range is known and drawn.
+    The allowed range is drawn where the limit has two sides.
     """
     if criterion.interval is None or criterion.limit is None:
         return None
     low, high = criterion.interval
     limit = criterion.limit
     values = [low, high, *([] if criterion.observed is None else [criterion.observed])]
-    two_sided = limit > 0 and min(values) < 0
+    two_sided = criterion.sense == "within"
     limits = (-limit, limit) if two_sided else (limit,)
     least, most = min(*values, *limits), max(*values, *limits)
     margin = (most - least) * 0.08 or abs(limit) or 1.0

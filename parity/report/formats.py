@@ -69,6 +69,11 @@ def count(number: int, singular: str = "", plural: str = "") -> str:
     return f"{number:,} {noun}" if singular else f"{number:,}"
 
 
+def capital(text: str) -> str:
+    """`text` with a capital first letter and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def seconds(value: float) -> str:
     """A duration in the unit that suits it."""
     if value < 1:

@@ -45,6 +45,14 @@ METRICS = (
 )
 
 
+ESTIMATE_GROUPS = (
+    ("operating_point", "At the production threshold", "IoU .50"),
+    ("agreement", "Agreement", "the reference as the truth"),
+    ("confidence", "Confidence", "least squares line over matched pairs"),
+    ("noise_floor", "Noise floor", "the reference against a repeat of itself"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """One entry of the provenance tree: a value, or children."""
@@ -220,12 +228,14 @@ def _environment() -> Environment:
         "seconds": formats.seconds,
         "moment": moment,
         "one_line": one_line,
+        "capital": formats.capital,
         "without_verdict": without_verdict,
         "by_urgency": ordered_criteria,
         "by_change": ordered_classes,
     }
     environment.globals |= {
         "METRICS": METRICS,
+        "ESTIMATE_GROUPS": ESTIMATE_GROUPS,
         "reasons": reasons,
         "tree": tree,
         "digests": digests,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parity.accuracy.bootstrap import paired_bootstrap
-from parity.accuracy.coco import evaluate, index_truth
+from parity.accuracy.coco import Detections, evaluate, index_truth
 from parity.statistics import equivalence, images_that_would_decide, paired_estimate
 from tests.coco_oracle import (
     Case,
@@ -58,7 +58,8 @@ def cases(draw: Any, images: int = 4, classes: int = 2, most: int = 14) -> Case:
 
 def evaluated(case: Case, detections: np.ndarray | None = None) -> Any:
     truth = index_truth(case.ground_truth(), image_ids=case.image_ids, category_ids=case.category_ids)
-    return evaluate(truth, case.table() if detections is None else table_of(detections))
+    table = case.table() if detections is None else table_of(detections)
+    return evaluate(truth, Detections.of_table(table))
 
 
 @SETTINGS
@@ -99,7 +100,7 @@ def test_order_of_images_plays_no_part(case: Case, order: list[int]) -> None:
         crowd=mixed[:, 7].astype(bool),
     )
     index = index_truth(truth_in_order, image_ids=case.image_ids, category_ids=case.category_ids)
-    assert evaluate(index, case.table()).values == evaluated(case).values
+    assert evaluate(index, Detections.of_table(case.table())).values == evaluated(case).values
 
 
 @SETTINGS
@@ -119,9 +120,9 @@ def test_detections_of_another_class_or_image_change_nothing(case: Case) -> None
 @given(cases(images=4), st.integers(0, 5))
 def test_self_comparison_is_perfect_and_swapping_mirrors(case: Case, seed: int) -> None:
     truth = index_truth(case.ground_truth(), image_ids=case.image_ids, category_ids=case.category_ids)
-    one = evaluate(truth, case.table())
+    one = evaluate(truth, Detections.of_table(case.table()))
     shifted = case.detections + np.array([0, 0, 0, 3, 0, 3, 0])
-    other = evaluate(truth, table_of(shifted))
+    other = evaluate(truth, Detections.of_table(table_of(shifted)))
     alone = paired_bootstrap(one, one, resamples=60, seed=seed, threads=1)
     estimate = paired_estimate(one.values["AP"], one.values["AP"], *alone.metric("AP"), n=alone.units)
     assert estimate.value in (0, None)

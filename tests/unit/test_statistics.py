@@ -6,10 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, false_discovery_control
 
 from parity.errors import EvidenceError, UsageError
 from parity.statistics import (
+    adjusted_p_values,
     binomial_interval,
     binomial_lower_bound,
     binomial_upper_bound,
@@ -18,6 +21,7 @@ from parity.statistics import (
     least_resamples,
     paired_estimate,
     percentile_interval,
+    two_sided_p,
 )
 
 REFERENCE = 0.5 + np.random.default_rng(0).normal(0, 0.01, 1000)
@@ -235,3 +239,20 @@ def test_binomial_interval_is_that_of_scipy(successes: int, n: int, confidence: 
 def test_binomial_interval_refuses_counts_that_do_not_fit(successes: int, n: int) -> None:
     with pytest.raises(EvidenceError, match=f"{successes} of {n}"):
         binomial_interval(successes, n)
+
+
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_adjusted_p_values_are_those_of_scipy(p_values: list[float]) -> None:
+    array = np.array(p_values, np.float64)
+    expected = false_discovery_control(array, method="bh") if p_values else array
+    assert adjusted_p_values(array) == pytest.approx(expected)
+
+
+def test_chance_of_a_difference() -> None:
+    rng = np.random.default_rng(0)
+    assert two_sided_p(np.zeros(1000), 0.0) == 1.0
+    assert two_sided_p(np.array([]), 0.0) is None
+    clear = two_sided_p(rng.normal(1.0, 0.1, 1000), 1.0)
+    assert clear is not None and clear < 1e-9, "the tail goes on where the resamples end"
+    unclear = two_sided_p(rng.normal(0.1, 0.1, 100_000), 0.1)
+    assert unclear == pytest.approx(0.317, abs=0.02)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity.accuracy.bootstrap import BootstrapSamples, paired_bootstrap
-from parity.accuracy.coco import Evaluation, evaluate, index_truth
+from parity.accuracy.coco import Detections, Evaluation, evaluate, index_truth
 from parity.errors import UsageError
 from tests.coco_oracle import (
     Case,
@@ -22,7 +22,9 @@ from tests.coco_oracle import (
 
 def sides(case: Case, candidate: np.ndarray) -> tuple[Evaluation, Evaluation]:
     truth = index_truth(case.ground_truth(), image_ids=case.image_ids, category_ids=case.category_ids)
-    return evaluate(truth, case.table()), evaluate(truth, table_of(candidate))
+    return evaluate(truth, Detections.of_table(case.table())), evaluate(
+        truth, Detections.of_table(table_of(candidate))
+    )
 
 
 def shaken(case: Case, seed: int = 1) -> np.ndarray:
@@ -136,7 +138,7 @@ def test_without_images_or_ground_truth_every_resample_is_undefined(what: str) -
     truth = index_truth(
         case.ground_truth(), image_ids=case.image_ids if what == "no truth" else (), category_ids=(1, 2)
     )
-    side = evaluate(truth, case.table())
+    side = evaluate(truth, Detections.of_table(case.table()))
     samples = paired_bootstrap(side, side, resamples=5)
     assert samples.undefined == 5
     assert samples.units == (3 if what == "no truth" else 0)

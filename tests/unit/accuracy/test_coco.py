@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity.accuracy.coco import METRICS, Evaluation, evaluate, index_truth
+from parity.accuracy.coco import METRICS, Detections, Evaluation, evaluate, index_truth
 from parity.errors import EvidenceError
 from tests.coco_oracle import (
     Case,
@@ -24,7 +24,7 @@ def evaluated(case: Case, image_ids: tuple[int, ...] | None = None) -> Evaluatio
     truth = index_truth(
         case.ground_truth(), image_ids=image_ids or case.image_ids, category_ids=case.category_ids
     )
-    return evaluate(truth, case.table())
+    return evaluate(truth, Detections.of_table(case.table()))
 
 
 def assert_like_pycocotools(case: Case, image_ids: tuple[int, ...] | None = None) -> Evaluation:
@@ -202,7 +202,7 @@ def test_no_images_and_no_classes_are_undefined() -> None:
     case = random_case(2, images=3)
     for images, classes in (((), case.category_ids), (case.image_ids, ())):
         truth = index_truth(case.ground_truth(), image_ids=images, category_ids=classes)
-        assert evaluate(truth, case.table()).values["AP"] is None
+        assert evaluate(truth, Detections.of_table(case.table())).values["AP"] is None
 
 
 @pytest.mark.parametrize("column", [2, 3, 6])

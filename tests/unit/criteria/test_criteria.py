@@ -4,16 +4,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from pydantic import ValidationError
 
 from parity import policies
-from parity.criteria import CRITERIA, CriterionResult, Outcome, PairEvidence
+from parity.criteria import CRITERIA, ClassEvidence, CriterionResult, Estimate, Outcome, PairEvidence
 from parity.criteria.box_agreement import BoxAgreementParameters
+from parity.criteria.limits import EstimateCriterion, keeps
 from parity.criteria.map_variance import MapVarianceParameters
 
 IDS = frozenset(range(1000))
+GOOD_VALUES = {"within": 0.0, "at_least": 99.9, "at_most": 0.1}
+
+
+def _estimate(
+    name: str,
+    value: float | None,
+    interval: tuple[float, float] | Literal["around"] | None = "around",
+    reason: str = "",
+) -> Estimate:
+    if interval == "around":
+        interval = None if value is None else (value - 0.001, value + 0.001)
+    return Estimate(
+        group="any",
+        name=name,
+        label="what was measured",
+        value=value,
+        unit="%",
+        interval=interval,
+        confidence=None if interval is None else 0.95,
+        n=1000,
+        reason=reason,
+    )
+
+
 GOOD = PairEvidence(
     attempted=IDS,
     reference_answered=IDS,
@@ -26,6 +52,15 @@ GOOD = PairEvidence(
     agreeing=5000,
     compared=5000,
     disagreement={"missing": 0, "extra": 0, "moved": 0, "rescored": 0},
+    classes=tuple(
+        ClassEvidence(name=name, boxes=50, change=0.001, interval=(-0.002, 0.004), p=0.6, reason="")
+        for name in ("car", "dog", "bus")
+    ),
+    estimates={
+        criterion.estimate: _estimate(criterion.estimate, GOOD_VALUES[criterion.sense])
+        for criterion in CRITERIA.values()
+        if isinstance(criterion, EstimateCriterion)
+    },
 )
 
 
@@ -53,7 +88,14 @@ def test_good_evidence_passes_and_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(CRITERIA))
 def test_no_data_is_never_pass(name: str) -> None:
     nothing = replace(
-        only(), ap_difference=None, ap_interval=None, ap_reason="no image", agreeing=0, compared=0
+        only(),
+        ap_difference=None,
+        ap_interval=None,
+        ap_reason="no image",
+        agreeing=0,
+        compared=0,
+        classes=(),
+        estimates={},
     )
     result = judge(name, nothing)
     assert result.outcome is Outcome.INCONCLUSIVE
@@ -156,5 +198,119 @@ def test_parameters_are_strict() -> None:
             BoxAgreementParameters(**bad)
 
 
-def test_the_rehearsal_policy_has_every_criterion() -> None:
-    assert set(policies.load("rehearsal").criteria) == set(CRITERIA)
+@pytest.mark.parametrize("phase", policies.phases())
+def test_every_policy_holds_the_projects_own_limit(phase: str) -> None:
+    variance = policies.load(phase).parameters(MapVarianceParameters, "map_variance")
+    assert variance.limit_percent == 0.1
+    assert "image_coverage" in policies.load(phase).criteria
+
+
+HELD_TO_LIMITS = sorted(name for name, c in CRITERIA.items() if isinstance(c, EstimateCriterion))
+
+
+def with_estimate(
+    name: str,
+    value: float | None,
+    interval: tuple[float, float] | Literal["around"] | None = "around",
+    reason: str = "",
+) -> tuple[PairEvidence, EstimateCriterion, float]:
+    """Evidence with one estimate changed, its criterion, and that criterion's own limit."""
+    criterion = CRITERIA[name]
+    assert isinstance(criterion, EstimateCriterion)
+    changed = {**GOOD.estimates, criterion.estimate: _estimate(criterion.estimate, value, interval, reason)}
+    limit = float(getattr(criterion.parameters(), criterion.limit))
+    return replace(GOOD, estimates=changed), criterion, limit
+
+
+@pytest.mark.parametrize("name", HELD_TO_LIMITS)
+def test_an_undefined_estimate_is_inconclusive_and_says_why(name: str) -> None:
+    evidence, _, _ = with_estimate(name, None, reason="no pair at all")
+    result = judge(name, evidence)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "no pair at all" in result.message
+
+
+@pytest.mark.parametrize("name", HELD_TO_LIMITS)
+def test_an_estimate_without_interval_is_never_pass(name: str) -> None:
+    _, criterion, _ = with_estimate(name, None)
+    evidence, _, _ = with_estimate(name, GOOD_VALUES[criterion.sense], None, "an interval needs 2 images")
+    result = judge(name, evidence)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "2 images" in result.message
+
+
+@pytest.mark.parametrize("name", HELD_TO_LIMITS)
+def test_exactly_on_the_limit_breaks_differences_and_keeps_shares(name: str) -> None:
+    _, criterion, limit = with_estimate(name, None)
+    for value in {limit, -limit} if criterion.sense == "within" else {limit}:
+        evidence, _, _ = with_estimate(name, value, (value, value))
+        expected = Outcome.FAIL if criterion.sense == "within" else Outcome.PASS
+        assert judge(name, evidence).outcome is expected
+
+
+@pytest.mark.parametrize("name", HELD_TO_LIMITS)
+def test_an_interval_over_the_limit_is_inconclusive(name: str) -> None:
+    _, criterion, limit = with_estimate(name, None)
+    good = GOOD_VALUES[criterion.sense]
+    evidence, _, _ = with_estimate(name, good, (min(good, limit * 0.9), limit * 1.1))
+    assert judge(name, evidence).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("name", HELD_TO_LIMITS)
+def test_a_value_beyond_the_limit_fails(name: str) -> None:
+    _, criterion, limit = with_estimate(name, None)
+    bad = limit * (0.5 if criterion.sense == "at_least" else 1.5)
+    evidence, _, _ = with_estimate(name, bad, (bad - 5, bad + 5))
+    assert judge(name, evidence).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("sense", ["within", "at_least", "at_most"])
+def test_a_number_that_is_not_finite_keeps_no_limit(value: float, sense: Literal["within"]) -> None:
+    assert not keeps(value, 1.0, sense)
+
+
+def classes(*entries: tuple[float | None, tuple[float, float] | None, float | None, int]) -> PairEvidence:
+    return replace(
+        GOOD,
+        classes=tuple(
+            ClassEvidence(name=f"class {i}", change=c, interval=interval, p=p, boxes=boxes, reason="too rare")
+            for i, (c, interval, p, boxes) in enumerate(entries)
+        ),
+    )
+
+
+STILL = (0.0, (-0.001, 0.001), 0.8, 100)
+
+
+def test_one_lost_class_among_eighty_fails() -> None:
+    lost = (-0.2, (-0.25, -0.15), 1e-6, 300)
+    result = judge("worst_class", classes(lost, *[STILL] * 79))
+    assert result.outcome is Outcome.FAIL
+    assert result.observed == pytest.approx(-20)
+    assert "class 0 (-20.00 points" in result.message
+
+
+def test_chance_among_eighty_classes_is_no_alarm() -> None:
+    """Four of eighty are under p = 0.05 by chance; alone each of them would have been called changed."""
+    lucky = (0.03, (0.0, 0.06), 0.03, 12)
+    many = judge("worst_class", classes(*[lucky] * 4, *[STILL] * 76))
+    assert many.outcome is Outcome.INCONCLUSIVE
+    assert judge("worst_class", classes(lucky)).outcome is Outcome.FAIL
+
+
+def test_a_class_without_boxes_is_never_pass() -> None:
+    result = judge("worst_class", classes(STILL, (None, None, None, 0)))
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "class 1" in result.message
+    assert "no ground truth boxes" in result.message
+
+
+def test_a_class_without_interval_is_never_pass() -> None:
+    result = judge("worst_class", classes(STILL, (0.0, None, 1.0, 1)))
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "too rare" in result.message
+
+
+def test_a_small_change_that_is_no_chance_passes() -> None:
+    assert judge("worst_class", classes((0.004, (0.003, 0.005), 1e-9, 900))).outcome is Outcome.PASS

@@ -56,10 +56,10 @@ def test_coco_loads_sorted(tmp_path: Path) -> None:
     assert data.categories == {3: "dog", 5: "car"}
     truth = data.ground_truth
     assert truth.image_ids.tolist() == [7, 7]
-    assert truth.category_ids.tolist() == [5, 3]
-    assert truth.boxes.tolist() == [[0, 0, 40, 30], [1, 2, 10, 20]]
-    assert truth.areas.tolist() == [900.5, 200]
-    assert truth.crowd.tolist() == [True, False]
+    assert truth.category_ids.tolist() == [3, 5]
+    assert truth.boxes.tolist() == [[1, 2, 10, 20], [0, 0, 40, 30]]
+    assert truth.areas.tolist() == [200, 900.5]
+    assert truth.crowd.tolist() == [False, True]
     assert data.category_of_class(("dog", "car")).tolist() == [3, 5]
 
 

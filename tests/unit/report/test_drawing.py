@@ -7,8 +7,11 @@ from parity.report.drawing import AXIS_WIDTH, Axis, axis, overlay
 from tests import report_samples as samples
 
 
-def drawn(observed: float | None, limit: float | None, interval: tuple[float, float] | None) -> Axis | None:
-    return axis(samples.criterion("c", Outcome.FAIL, observed=observed, limit=limit, interval=interval))
+def drawn(
+    observed: float | None, limit: float | None, interval: tuple[float, float] | None, sense: str = "within"
+) -> Axis | None:
+    values = {"observed": observed, "limit": limit, "interval": interval, "sense": sense}
+    return axis(samples.criterion("c", Outcome.FAIL, **values))
 
 
 def test_nothing_to_draw_without_interval_or_limit() -> None:
@@ -27,12 +30,12 @@ def test_two_sided_limit() -> None:
 
 
 def test_one_sided_limit_and_degenerate_axis() -> None:
-    result = drawn(99.5, 99.0, (99.1, 99.8))
+    result = drawn(99.5, 99.0, (99.1, 99.8), "at_least")
     assert result is not None
     assert result.allowed is None
     assert len(result.limits) == 1
     assert result.limits[0] < result.bar[0]
-    same = drawn(0.0, 0.0, (0.0, 0.0))
+    same = drawn(0.0, 0.0, (0.0, 0.0), "at_most")
     assert same is not None
     assert same.point == AXIS_WIDTH / 2
     unknown = drawn(None, 1.0, (0.5, 2.0))

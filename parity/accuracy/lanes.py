@@ -1,0 +1,284 @@
+"""AP of many resamples at once, one in each lane of the processor's vectors.
+
+Every lane goes through the same events with its own weights, so the loops over lanes have no branches. They
+are short and touch few arrays each, because LLVM turns only such loops into vector instructions: at most
+eight pairs of pointers may need a check that they do not overlap. They count upwards for the same reason.
+
+Events are visited from the lowest score up, because interpolated precision is the highest from there on. For
+that every lane begins with its totals. At one event, `hits + misses` is what was drawn up to it less what is
+ignored at the threshold, and `hits` is the events drawn up to it less those that are not hits there; so the
+sums over all events serve all thresholds, and each threshold keeps only its own exceptions.
+
+A lane in which an event's image was not drawn may take part: precision there is no higher than at the hit
+drawn before, at which as many recall thresholds are attained.
+"""
+
+# Compiled loops over plain arrays, which they take by position; l is a lane.
+# ruff: noqa: C901, E741, PLR0912
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.accuracy.draws import CHUNK
+from parity.accuracy.resampling import Events
+from parity.compiled import compiled
+
+LANES = CHUNK
+_EPSILON = float(np.spacing(1))
+_THRESHOLDS = 10
+_AT_75 = 5
+_EVERY_THRESHOLD = (1 << _THRESHOLDS) - 1
+_BLOCK = 64
+
+
+@compiled
+def _recalls_reached(boxes: int, recalls: NDArray[np.float64], reached: NDArray[np.uint8]) -> None:
+    """Fill `reached[h]` with the number of recall thresholds that h true positives of `boxes` attain.
+
+    Recall 0 belongs to the first true positive, so that without any nothing is attained.
+    """
+    filled = 0
+    for r in range(len(recalls)):
+        # Rounding is monotone, so the number needed is this or one more.
+        needed = max(1, int(recalls[r] * boxes))
+        if needed / boxes < recalls[r]:
+            needed += 1
+        reached[filled:needed] = r
+        filled = max(filled, needed)
+    reached[filled : boxes + 1] = len(recalls)
+
+
+@compiled
+def _add(weights: NDArray[np.uint8], image: int, fate: int, sums: NDArray[np.int32]) -> None:
+    """Add the image's weights at the thresholds in `fate`; sums[t] holds threshold t less threshold t + 1."""
+    steps = fate ^ (fate >> 1)
+    t = 0
+    while steps >> t:
+        if steps >> t & 1:
+            if fate >> t & 1:
+                for l in range(LANES):
+                    sums[t, l] += weights[image, l]
+            else:
+                for l in range(LANES):
+                    sums[t, l] -= weights[image, l]
+        t += 1
+
+
+@compiled
+def _accumulate(
+    events: Events,
+    first: int,
+    last: int,
+    weights: NDArray[np.uint8],
+    drawn: NDArray[np.int32],
+    events_drawn: NDArray[np.int32],
+    not_hits: NDArray[np.int32],
+    ignored: NDArray[np.int32],
+) -> None:
+    """Go once through the events of a class and sum up what is drawn.
+
+    drawn: (last - first, LANES), detections drawn up to each event. The others, (LANES,) and
+    (thresholds, LANES), are totals.
+    """
+    # Taken out once, because that counts references in atomic operations.
+    starts, ends, false_images = events.false_starts, events.false_ends, events.false_images
+    images, fate_hits, fate_ignored = events.images, events.hits, events.ignored
+    misses = np.zeros(LANES, np.int32)
+    events_drawn[:] = 0
+    not_hits[:] = 0
+    ignored[:] = 0
+    for e in range(first, last):
+        for i in range(starts[e], ends[e]):
+            image = false_images[i]
+            for l in range(LANES):
+                misses[l] += weights[image, l]
+        image = images[e]
+        for l in range(LANES):
+            events_drawn[l] += weights[image, l]
+        for l in range(LANES):
+            drawn[e - first, l] = misses[l] + events_drawn[l]
+        if fate_hits[e] != _EVERY_THRESHOLD:
+            _add(weights, image, _EVERY_THRESHOLD & ~fate_hits[e], not_hits)
+        if fate_ignored[e] != 0:
+            _add(weights, image, fate_ignored[e], ignored)
+    for t in range(_THRESHOLDS - 2, -1, -1):
+        for l in range(LANES):
+            not_hits[t, l] += not_hits[t + 1, l]
+        for l in range(LANES):
+            ignored[t, l] += ignored[t + 1, l]
+
+
+@compiled
+def _interpolate(
+    t: int,
+    hits: NDArray[np.int32],
+    found: NDArray[np.int32],
+    reached: NDArray[np.uint8],
+    now: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+    highest: NDArray[np.float64],
+    total: NDArray[np.float64],
+) -> None:
+    """Give the recall thresholds above `hits` the highest precision so far, then count this one in.
+
+    found: (LANES,), hits and misses. reached: (LANES, hits). after: (thresholds, LANES), how many recall
+    thresholds have no precision yet. highest, total: (thresholds, LANES), of precision.
+    """
+    for l in range(LANES):
+        now[l] = reached[l, np.uint32(hits[l])]
+    for l in range(LANES):
+        total[t, l] += highest[t, l] * np.int32(np.int32(after[t, l]) - np.int32(now[l]))
+        after[t, l] = now[l]
+    for l in range(LANES):
+        precision = hits[l] / (found[l] + _EPSILON)
+        highest[t, l] = max(highest[t, l], precision)
+
+
+@compiled
+def _visit_block(
+    events: Events,
+    last: int,
+    size: int,
+    t: int,
+    weights: NDArray[np.uint8],
+    drawn: NDArray[np.int32],
+    events_drawn: NDArray[np.int32],
+    not_hits: NDArray[np.int32],
+    ignored: NDArray[np.int32],
+    reached: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+    highest: NDArray[np.float64],
+    total: NDArray[np.float64],
+    hits: NDArray[np.int32],
+    found: NDArray[np.int32],
+    now: NDArray[np.uint8],
+    copy: NDArray[np.uint8],
+) -> None:
+    """Visit events last, last - 1, and so on, `size` of them, at threshold t.
+
+    weights, drawn, events_drawn: (size, LANES), row r for event last - r. Those of
+    `_interpolate` and totals are (thresholds, LANES). hits, found, now, copy: (LANES,), to work in.
+    """
+    mixed, place, asked = events.mixed, events.place, events.asked
+    fate_hits, fate_ignored = events.hits, events.ignored
+    bit = 1 << t
+    replayed = 0
+    for r in range(size):
+        e = last - r
+        if mixed[e] & bit and r >= replayed:
+            replayed = r + place[e] + 1
+            for l in range(LANES):
+                hits[l] = events_drawn[r, l] - not_hits[t, l]
+            for l in range(LANES):
+                found[l] = drawn[r, l] - ignored[t, l]
+            most = 0
+            for l in range(LANES):
+                most = max(most, weights[r, l])
+            for c in range(most, 0, -1):
+                for l in range(LANES):
+                    copy[l] = weights[r, l] >= c
+                for j in range(e, last - replayed, -1):
+                    if fate_ignored[j] & bit:
+                        continue
+                    if fate_hits[j] & bit:
+                        _interpolate(t, hits, found, reached, now, after, highest, total)
+                        for l in range(LANES):
+                            hits[l] -= copy[l]
+                    for l in range(LANES):
+                        found[l] -= copy[l]
+        elif asked[e] & bit and not mixed[e] & bit:
+            for l in range(LANES):
+                hits[l] = events_drawn[r, l] - not_hits[t, l]
+            for l in range(LANES):
+                found[l] = drawn[r, l] - ignored[t, l]
+            _interpolate(t, hits, found, reached, now, after, highest, total)
+        if not fate_hits[e] & bit:
+            for l in range(LANES):
+                not_hits[t, l] -= weights[r, l]
+            if fate_ignored[e] & bit:
+                for l in range(LANES):
+                    ignored[t, l] -= weights[r, l]
+
+
+@compiled
+def resample_precision(
+    weights: NDArray[np.uint8],
+    boxes: NDArray[np.int64],
+    events: Events,
+    recalls: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    """Fill `result` (sides, classes, LANES, 3) with AP@[.50:.95], AP50 and AP75; NaN where no box was drawn.
+
+    weights: (images, LANES). boxes: (classes, LANES), from `count_boxes`. recalls: ascending.
+    """
+    classes = len(boxes)
+    longest = 0
+    for s in range(len(events.starts)):
+        for k in range(classes):
+            longest = max(longest, events.starts[s, k + 1] - events.starts[s, k])
+    rows = min(longest, _BLOCK + events.place.max() + 1) if longest else 0
+    drawn = np.empty((longest, LANES), np.int32)
+    block_drawn = np.empty((rows, LANES), np.int32)
+    block_events = np.empty((rows, LANES), np.int32)
+    block_weights = np.empty((rows, LANES), np.uint8)
+    events_drawn = np.empty(LANES, np.int32)
+    not_hits = np.empty((_THRESHOLDS, LANES), np.int32)
+    ignored = np.empty((_THRESHOLDS, LANES), np.int32)
+    after = np.empty((_THRESHOLDS, LANES), np.uint8)
+    highest = np.empty((_THRESHOLDS, LANES), np.float64)
+    total = np.empty((_THRESHOLDS, LANES), np.float64)
+    hits = np.empty(LANES, np.int32)
+    found = np.empty(LANES, np.int32)
+    now = np.empty(LANES, np.uint8)
+    copy = np.empty(LANES, np.uint8)
+    reached = np.zeros((LANES, boxes.max() + 1 if classes else 1), np.uint8)
+    for k in range(classes):
+        for l in range(LANES):
+            if boxes[k, l] > 0:
+                _recalls_reached(boxes[k, l], recalls, reached[l])
+            else:
+                reached[l, 0] = 0
+        for s in range(len(events.starts)):
+            first = events.starts[s, k]
+            end = events.starts[s, k + 1]
+            _accumulate(events, first, end, weights, drawn, events_drawn, not_hits, ignored)
+            highest[:] = 0.0
+            total[:] = 0.0
+            for t in range(_THRESHOLDS):
+                for l in range(LANES):
+                    after[t, l] = reached[l, np.uint32(events_drawn[l] - not_hits[t, l])]
+            while end > first:
+                start = max(first, end - _BLOCK)
+                # A run of ties is replayed as a whole.
+                start -= events.place[start]
+                for r in range(end - start):
+                    e = end - 1 - r
+                    image = events.images[e]
+                    block_weights[r] = weights[image]
+                    for l in range(LANES):
+                        block_drawn[r, l] = drawn[e - first, l]
+                    for l in range(LANES):
+                        block_events[r, l] = events_drawn[l]
+                    for l in range(LANES):
+                        events_drawn[l] -= weights[image, l]
+                for t in range(_THRESHOLDS):
+                    _visit_block(
+                        events, end - 1, end - start, t, block_weights, block_drawn, block_events,
+                        not_hits, ignored, reached, after, highest, total, hits, found, now, copy,
+                    )  # fmt: skip
+                end = start
+            for l in range(LANES):
+                result[s, k, l, 0] = 0.0
+            for t in range(_THRESHOLDS):
+                for l in range(LANES):
+                    total[t, l] = (total[t, l] + highest[t, l] * after[t, l]) / len(recalls)
+                for l in range(LANES):
+                    result[s, k, l, 0] += total[t, l] / _THRESHOLDS
+            for l in range(LANES):
+                result[s, k, l, 1] = total[0, l]
+                result[s, k, l, 2] = total[_AT_75, l]
+                if boxes[k, l] == 0:
+                    result[s, k, l, :] = np.nan

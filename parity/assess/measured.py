@@ -1,0 +1,145 @@
+"""Everything that is measured between two sides, before anything is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity import agreement
+from parity.accuracy.bootstrap import BootstrapSamples, paired_bootstrap
+from parity.accuracy.coco import Detections, Evaluation, IndexedTruth, evaluate, index_truth
+from parity.agreement import Classified
+from parity.assess import measures, noise, sections
+from parity.assess.estimates import Resampling
+from parity.criteria import Estimate
+from parity.criteria.box_agreement import BoxAgreementParameters
+from parity.criteria.map_variance import MapVarianceParameters
+from parity.criteria.operating_point import OperatingPointParameters
+from parity.dataset import Dataset
+from parity.detections import Predictions
+from parity.errors import EvidenceError
+from parity.matching import match
+from parity.policies import Policy
+from parity.progress import Progress
+from parity.report.document import Accuracy
+
+Evaluator = Callable[[IndexedTruth, Detections], Evaluation]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side's answers: its tables, and its detections as the evaluation takes them.
+
+    They differ only for results files, whose decimal numbers float32 tables cannot hold.
+    """
+
+    predictions: Predictions
+    detections: Detections
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> Side:
+        """A side whose tables are all there is."""
+        return cls(predictions=predictions, detections=Detections.of_table(predictions.detections))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to measure. groups: one label for each image of the data set, where images belong together."""
+
+    seed: int = 0
+    groups: NDArray[np.int64] | None = None
+    evaluator: Evaluator = evaluate
+    evaluator_name: str = sections.OWN_EVALUATOR
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Accuracy with intervals, the classified matching, and all estimates."""
+
+    accuracy: Accuracy
+    samples: BootstrapSamples
+    classified: Classified
+    estimates: list[Estimate]
+
+
+def measure(
+    model: str,
+    dataset: Dataset,
+    policy: Policy,
+    reference: Side,
+    candidate: Side,
+    repeat: Side | None,
+    options: Options,
+    progress: Progress,
+) -> Measured:
+    """Measure on the images that both sides answered.
+
+    Raises EvidenceError when the two images tables are not about the same images.
+    """
+    if reference.predictions.attempted != candidate.predictions.attempted:
+        raise EvidenceError("the sides were asked for different images", where=f"model {model!r}")
+    both = reference.predictions.answered & candidate.predictions.answered
+    variance = policy.parameters(MapVarianceParameters, "map_variance")
+    rule = policy.parameters(BoxAgreementParameters, "box_agreement")
+    threshold = policy.parameters(OperatingPointParameters, "operating_point").score
+    sides: list[Evaluation] = []
+    with progress.step(f"{model}: accuracy and matching", 3) as step:
+        truth = index_truth(dataset.ground_truth, image_ids=both, category_ids=dataset.categories)
+        for side in (reference, candidate):
+            sides.append(options.evaluator(truth, side.detections))
+            step.advance()
+        matching = match(
+            reference.predictions.detections,
+            candidate.predictions.detections,
+            image_ids=both,
+            score=rule.score,
+            iou=rule.iou,
+        )
+        classified = agreement.classify(matching, moved_iou=rule.moved_iou, rescored_by=rule.rescored_by)
+        step.advance()
+    groups = _groups(dataset, truth, options)
+    with progress.step(f"{model}: paired bootstrap", variance.resamples) as step:
+        samples = paired_bootstrap(
+            sides[0], sides[1], resamples=variance.resamples, seed=options.seed, groups=groups, step=step
+        )
+    how = Resampling(
+        images=len(truth.image_ids),
+        units=samples.units,
+        resamples=variance.resamples,
+        seed=options.seed,
+        confidence=variance.confidence,
+        groups=groups,
+    )
+    with progress.step(f"{model}: other measures", 5) as step:
+        estimates = measures.operating_point(sides[0], sides[1], threshold, how)
+        step.advance()
+        estimates += measures.agreement(classified, truth.image_ids, threshold, how)
+        step.advance()
+        estimates += measures.pseudo_truth(
+            reference.detections, candidate.detections, truth.image_ids, threshold, how
+        )
+        step.advance()
+        estimates += measures.confidence(classified, truth.image_ids, threshold, how)
+        step.advance()
+        again = None if repeat is None else (repeat.predictions, evaluate(truth, repeat.detections))
+        estimates += noise.floor(reference.predictions, sides[0], again, rule, how)
+        step.advance()
+    return Measured(
+        accuracy=sections.accuracy(
+            dataset, sides[0], sides[1], samples, variance.confidence, options.evaluator_name
+        ),
+        samples=samples,
+        classified=classified,
+        estimates=estimates,
+    )
+
+
+def _groups(dataset: Dataset, truth: IndexedTruth, options: Options) -> NDArray[np.int64] | None:
+    """The labels of the evaluated images, in their order."""
+    if options.groups is None:
+        return None
+    label = {image.image_id: g for image, g in zip(dataset.images, options.groups.tolist(), strict=True)}
+    return np.array([label[image_id] for image_id in truth.image_ids.tolist()], np.int64)

@@ -1,0 +1,64 @@
+"""The noise floor: how far the reference is from itself, when a run stored a repeat of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity import agreement
+from parity.accuracy.bootstrap import paired_bootstrap
+from parity.accuracy.coco import Evaluation
+from parity.assess.estimates import Resampling, What
+from parity.criteria import Estimate
+from parity.criteria.box_agreement import BoxAgreementParameters
+from parity.detections import Predictions
+from parity.matching import match
+from parity.statistics import paired_estimate
+
+AP = What(
+    group="noise_floor",
+    name="noise_floor.AP",
+    label="Relative AP change of a repeat of the reference",
+    unit="%",
+)
+
+
+def floor(
+    reference: Predictions,
+    evaluation: Evaluation,
+    repeat: tuple[Predictions, Evaluation] | None,
+    rule: BoxAgreementParameters,
+    how: Resampling,
+) -> list[Estimate]:
+    """AP, partners and drift of the reference against its repeat; one estimate that says so without one.
+
+    An image that the repeat did not answer counts as one without detections.
+    """
+    if repeat is None:
+        return [how.missing(AP, "no repeat of the reference was stored")]
+    predictions, again = repeat
+    samples = paired_bootstrap(evaluation, again, resamples=how.resamples, seed=how.seed, groups=how.groups)
+    change = paired_estimate(
+        evaluation.values["AP"],
+        again.values["AP"],
+        *samples.metric("AP"),
+        n=how.units,
+        confidence=how.confidence,
+    )
+    images = evaluation.truth.image_ids
+    matching = match(
+        reference.detections,
+        predictions.detections,
+        image_ids=images.tolist(),
+        score=rule.score,
+        iou=rule.iou,
+    )
+    pairs = agreement.classify(matching, moved_iou=rule.moved_iou, rescored_by=rule.rescored_by)
+    places = np.searchsorted(images, matching.reference.image_ids[pairs.reference_rows])
+    found = [how.estimate(AP, change.relative_percent, change.relative_percent_interval, change.reason)]
+    for name, label, unit, values in (
+        ("drift_pixels", "Corner shift in a repeat", "px", pairs.drift_pixels),
+        ("score_change", "Score change in a repeat", "", np.abs(pairs.score_change)),
+    ):
+        what = What(group="noise_floor", name=f"noise_floor.{name}", label=label, unit=unit)
+        found += how.of_quantiles(what, values, places)
+    return found

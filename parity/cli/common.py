@@ -1,0 +1,113 @@
+"""What the commands have in common: options, errors, and where results go."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from platformdirs import user_cache_path
+
+from parity.errors import EvidenceError, ParityError, UsageError
+from parity.gate import EXIT_CODES
+
+if TYPE_CHECKING:
+    from parity.pipeline import Result
+
+FORESEEN = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}
+"""What a file system may answer without parity being wrong."""
+
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Folder for exports and environments.", envvar="PARITY_CACHE")
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@contextmanager
+def errors(debug: bool, out: Path | None = None) -> Iterator[None]:
+    """Print foreseen errors as one message and exit with their code. out: where a run writes."""
+    try:
+        yield
+    except ParityError as error:
+        _fail(error, debug)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; servers are stopped", err=True)
+        raise typer.Exit(130) from None
+    except OSError as error:
+        if error.errno not in FORESEEN:
+            raise
+        place = str(error.filename2 or error.filename or out or "the file system")
+        _fail(
+            EvidenceError(
+                f"cannot be used: {error.strerror}",
+                where=place,
+                remedy="make room, or name another folder with --out or --cache; what was written is whole",
+            ),
+            debug,
+        )
+
+
+def _fail(error: ParityError, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exception(error)
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(error.exit_code) from None
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Where exports and environments are kept."""
+    return (given or user_cache_path("parity")).resolve()
+
+
+def new_folder(out: Path, phase: str) -> Path:
+    """A folder name of its own, even for runs that start together; it is made with the first evidence."""
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    return (writable(out) / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()
+
+
+def writable(out: Path) -> Path:
+    """The folder, which need not exist yet. Raises UsageError when nothing can be written there."""
+    nearest = out.resolve()
+    while not os.path.lexists(nearest):
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"nothing can be written in {nearest}: {error.strerror}",
+            where=f"--out {out}",
+            expected="a folder that reports can be written in",
+        ) from error
+    return out
+
+
+def finish(result: Result, *, quiet: bool = False) -> NoReturn:
+    """Show a result's table and leave with the verdict's exit code, or raise what ended the run early."""
+    from parity.terminal import show
+
+    if not quiet:
+        try:
+            show(result.report, result.folder / "index.html")
+        except BrokenPipeError:  # the reader left, as `head` does; the verdict's code still counts
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if result.error:
+        raise result.error
+    raise typer.Exit(EXIT_CODES[result.report.verdict])

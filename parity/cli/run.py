@@ -1,0 +1,93 @@
+"""`parity run` and `parity serve`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder
+from parity.config import RunFile, hint, load
+from parity.errors import UsageError
+
+RunFileArgument = Annotated[Path, typer.Argument(help="The run file.", show_default=True)]
+ModelOption = Annotated[list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")]
+
+
+def run_command(
+    run_file: RunFileArgument = Path("parity.toml"),
+    model: ModelOption = None,
+    dataset: Annotated[str | None, typer.Option(help="Another of the run file's data sets.")] = None,
+    limit_images: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that the run's folder is made in.")] = Path("reports"),
+    cache: CacheOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Compare every model's reference with its candidate and give the verdict.
+
+    Exit code: 0 PASS, 10 FAIL, 11 INCONCLUSIVE, 2 usage, 3 evidence or data set, 4 runner or server.
+    """
+    with errors(debug, out):
+        from parity import pipeline, policies, runners
+        from parity.sides import Request
+        from parity.terminal import RichProgress
+
+        config = load(run_file, runners.SETTINGS, policies.phases())
+        config = _with_dataset(config, dataset)
+        request = Request(
+            run_file=config,
+            models=_models(config, model),
+            images=limit_images,
+            folder=new_folder(out, config.phase),
+            cache=cache_folder(cache),
+            command=shlex.join(["parity", *sys.argv[1:]]),
+        )
+        with RichProgress() as progress:
+            result = pipeline.run(request, progress)
+        finish(result)
+
+
+def serve_command(
+    run_file: RunFileArgument = Path("parity.toml"),
+    model: ModelOption = None,
+    cache: CacheOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Keep the embedded Triton running with the run file's models until Ctrl-C."""
+    with errors(debug):
+        from parity import policies, runners, serve
+        from parity.terminal import RichProgress, say
+
+        config = load(run_file, runners.SETTINGS, policies.phases())
+        with RichProgress() as progress:
+            stack, server = serve.start(config, _models(config, model), cache_folder(cache), progress)
+        with stack:
+            triton = server.triton
+            say(f"Triton {triton.version} is ready; Ctrl-C stops it.")
+            say(
+                f"  gRPC     {triton.grpc_url}\n  HTTP     {triton.http_url}\n  metrics  {triton.metrics_url}"
+            )
+            say(f"  log      {triton.log_path}")
+            with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
+                serve.wait(server)
+
+
+def _models(config: RunFile, wanted: list[str] | None) -> tuple[str, ...]:
+    for name in wanted or ():
+        if name not in config.models:
+            raise UsageError(f"no model is called {name!r}{hint(name, config.models)}", where="--model")
+    return tuple(dict.fromkeys(wanted)) if wanted else tuple(config.models)
+
+
+def _with_dataset(config: RunFile, wanted: str | None) -> RunFile:
+    if wanted is None:
+        return config
+    if wanted not in config.datasets:
+        raise UsageError(
+            f"no data set is called {wanted!r}{hint(wanted, config.datasets)}", where="--dataset"
+        )
+    return config.model_copy(update={"dataset": wanted})

@@ -1,0 +1,26 @@
+"""Does the candidate score as the reference does? AP cannot see a model that ranks right but scores low."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from parity.criteria.base import Parameters, Sense
+from parity.criteria.limits import EstimateCriterion
+
+
+class ConfidenceShiftParameters(Parameters):
+    """How far a score at the production threshold may be shifted."""
+
+    limit: float = Field(0.01, gt=0, lt=1, description="Change of the score, 0 to 1.")
+
+
+class ConfidenceShift(EstimateCriterion):
+    """What the line of candidate on reference scores makes of a score at the production threshold."""
+
+    name = "confidence_shift"
+    estimate = "confidence.shift"
+    limit = "limit"
+    sense: ClassVar[Sense] = "within"
+    parameters = ConfidenceShiftParameters
