@@ -21,7 +21,7 @@ from parity.pipeline import Result
 from parity.policies import Policy
 from parity.policies import load as load_policy
 from parity.progress import Progress
-from parity.provenance import environment, sha256_of_file
+from parity.provenance import environment
 from parity.report import write_report
 from parity.results import Results, read
 
@@ -179,7 +179,6 @@ def _provenance(found: dict[str, Results], request: Comparison) -> dict[str, Any
         "score_floor": request.score_floor,
         "group": request.group,
         "annotations": request.annotations.name,
-        "annotations_sha256": sha256_of_file(request.annotations),
     }
     facts["environment"] = environment()
     return facts

@@ -48,7 +48,7 @@ class Plan:
 
     source: where the interval comes from. images: in the data set planned for. measured_images: those the
     interval rests on. observed_percent, interval_percent: the AP difference in percent of the reference's AP.
-    rows: by rising number of images, GRID and `images` itself. needed: images for `limit_percent`. What
+    half_width_percent: half of the interval's width. rows: by rising number of images, GRID and `images` itself. needed: images for `limit_percent`. What
     could not be computed is None or empty, and `reason` says why.
     """
 
@@ -58,16 +58,11 @@ class Plan:
     confidence: float | None
     observed_percent: float | None
     interval_percent: Interval | None
+    half_width_percent: float | None
     limit_percent: float
     rows: tuple[PlanRow, ...]
     needed: int | None
     reason: str
-
-    @property
-    def half_width_percent(self) -> float | None:
-        """Half of the interval's width on `measured_images`."""
-        ends = self.interval_percent
-        return None if ends is None else (ends[1] - ends[0]) / 2
 
     def provable_percent(self, images: float) -> float | None:
         """The smallest limit that so many images can prove; None when the plan has no rows."""
@@ -229,6 +224,7 @@ def _plan(
         confidence=confidence,
         observed_percent=value,
         interval_percent=interval,
+        half_width_percent=None if interval is None else (interval[1] - interval[0]) / 2,
         limit_percent=limit_percent,
         rows=rows,
         needed=needed,

@@ -14,7 +14,9 @@ from parity.statistics import Interval, binomial_interval, interval_of
 
 Sums = NDArray[np.float64]
 Function = Callable[[Sums], NDArray[np.float64]]
-LEVELS = {"p50": (0.5, "median"), "p95": (0.95, "95th percentile"), "p99": (0.99, "99th percentile")}
+LEVELS = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+RISING = ("median", "95th percentile", "99th percentile", "greatest")
+FALLING = ("median", "reached by 95 %", "reached by 99 %", "least")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +78,14 @@ class Resampling:
         falling: count from the greatest down, so that p99 is what 99 percent of the pairs reach.
         """
         sign = -1.0 if falling else 1.0
+        keys = (*LEVELS, "min" if falling else "max")
         whats = [
             replace(what, name=f"{what.name}.{key}", label=f"{what.label}, {word}")
-            for key, (_, word) in LEVELS.items()
+            for key, word in zip(keys, FALLING if falling else RISING, strict=True)
         ]
-        end = ("min", "least") if falling else ("max", "greatest")
-        whats.append(replace(what, name=f"{what.name}.{end[0]}", label=f"{what.label}, {end[1]}"))
         if len(values) == 0:
             return [self.missing(each, "no pair to measure") for each in whats]
-        levels = [level for level, _ in LEVELS.values()]
+        levels = list(LEVELS.values())
         seen = sign * quantiles(sign * values, levels)
         drawn = sign * resampled_quantiles(
             sign * values,

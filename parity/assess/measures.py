@@ -81,12 +81,12 @@ def agreement(
     flips = What(
         group="operating_point",
         name="operating_point.flip_rate",
-        label=f"Detections at {score:g} or more that only one side shows",
+        label=f"Share of detections at {score:g} or more that only one side shows",
         unit="%",
     )
     found = [how.of_share(flips, sums, 0, 1, f"no detection with a score of {score:g} or more")]
     for i, level in enumerate(IOU_LEVELS):
-        label = f"Reference detections with a partner at IoU {level:g} or more"
+        label = f"Share of reference detections with a partner at IoU {level:g} or more"
         what = What(group="agreement", name=f"agreement.iou_{level:g}", label=label, unit="%")
         why = f"no detection with a score of {matching.score:g} or more"
         found.append(how.of_share(what, sums, 3 + i, 2, why))
