@@ -22,7 +22,7 @@ from parity.policies import Policy
 from parity.policies import load as load_policy
 from parity.progress import Progress
 from parity.provenance import environment
-from parity.report import write_report
+from parity.report import remove_report, write_report
 from parity.results import Results, read
 
 PHASE = "comparison"
@@ -105,6 +105,7 @@ def compare(request: Comparison, progress: Progress) -> Result:
     )
     assessment.pair.timings["comparing"] = round(perf_counter() - started, 3)
     with progress.step("writing the report", len(sides) + 1) as step:
+        remove_report(request.folder)
         for role, side in sides.items():
             detections.write(side.predictions, request.folder / "evidence" / name, role)
             step.advance()

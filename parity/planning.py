@@ -48,8 +48,9 @@ class Plan:
 
     source: where the interval comes from. images: in the data set planned for. measured_images: those the
     interval rests on. observed_percent, interval_percent: the AP difference in percent of the reference's AP.
-    half_width_percent: half of the interval's width. rows: by rising number of images, GRID and `images` itself. needed: images for `limit_percent`. What
-    could not be computed is None or empty, and `reason` says why.
+    half_width_percent: half of the interval's width. rows: by rising number of images, GRID and `images`
+    itself. needed: images for `limit_percent`. What could not be computed is None or empty, and `reason`
+    says why.
     """
 
     source: str

@@ -315,3 +315,22 @@ def test_the_light_core_is_enough(tmp_path: Path, files: Files) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path.cwd())
     assert done.returncode in (0, 11), done.stderr
     assert (tmp_path / "out" / "index.html").is_file()
+
+
+def test_nothing_of_an_earlier_report_stays_beside_the_new_one(tmp_path: Path, files: Files) -> None:
+    out = tmp_path / "out"
+    pair_of(files, out, "--repeat", str(files.candidate))
+    assert (out / "evidence" / "candidate" / "repeat.detections.parquet").exists()
+    (out / "notes.txt").write_text("mine")
+    pair_of(files, out)
+    assert not (out / "evidence" / "candidate" / "repeat.detections.parquet").exists()
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_an_error_leaves_an_earlier_report_whole(tmp_path: Path, files: Files) -> None:
+    out = tmp_path / "out"
+    pair_of(files, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    files.candidate.write_text("[")
+    assert compare(files, out).exit_code == 3
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
