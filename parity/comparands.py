@@ -67,7 +67,9 @@ def side_of(results: Results, dataset: Dataset, chosen: Chosen, score_floor: flo
         boxes=results.boxes,
     )
     wanted = np.fromiter(sorted(chosen.images), np.int64)
-    exact = exact.kept(np.isin(exact.image_ids, wanted) & (exact.scores >= score_floor))
+    # As float32, so that the same detections in a table and in a results file are cut alike.
+    reaches = exact.scores.astype(np.float32) >= np.float32(score_floor)
+    exact = exact.kept(np.isin(exact.image_ids, wanted) & reaches)
     x, y, w, h = exact.boxes.T
     columns = {"score": exact.scores, "x1": x, "y1": y, "x2": x + w, "y2": y + h}
     detected = {

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from parity import detections
-from parity.accuracy.coco import Detections, Evaluation, IndexedTruth, evaluate
 from parity.assess import Options, assess, summarise
 from parity.comparands import NoPictures, coverage, dataset_of, side_of
+from parity.criteria import CRITERIA
 from parity.criteria.map_variance import MapVarianceParameters
 from parity.dataset.annotations import read_annotations
 from parity.errors import UsageError, join_problems
@@ -22,7 +22,8 @@ from parity.policies import Policy
 from parity.policies import load as load_policy
 from parity.progress import Progress
 from parity.provenance import environment
-from parity.report import remove_report, write_report
+from parity.report import write_report
+from parity.report.folder import check_folder, remove_comparison
 from parity.results import Results, read
 
 PHASE = "comparison"
@@ -61,11 +62,12 @@ def compare(request: Comparison, progress: Progress) -> Result:
     """
     timings: dict[str, float] = {}
     started = perf_counter()
-    policy = _policy(request)
-    evaluator, evaluator_name = _evaluator(request)
     files = {"reference": request.reference, "candidate": request.candidate}
     if request.repeat is not None:
         files["repeat"] = request.repeat
+    check_folder(request.folder, [*files.values(), request.annotations])
+    policy = _policy(request)
+    oracle = _oracle(request.evaluator)
     with progress.step("reading annotations and results", 1 + len(files)) as step:
         annotations = read_annotations(request.annotations, request.group)
         step.advance()
@@ -73,12 +75,18 @@ def compare(request: Comparison, progress: Progress) -> Result:
         for role, path in files.items():
             found[role] = read(path, annotations)
             step.advance()
+    annotated = frozenset(image.image_id for image in annotations.images)
     chosen = choose(
-        frozenset(image.image_id for image in annotations.images),
+        annotated,
         coverage(found["reference"]),
         coverage(found["candidate"]),
         request.images,
     )
+    if "repeat" in found:
+        choose(annotated, coverage(found["reference"]), coverage(found["repeat"]), request.images)
+    if any(results.predictions is not None for results in found.values()):
+        finite = {"finite_outputs": CRITERIA["finite_outputs"].parameters()}
+        policy = replace(policy, criteria={**policy.criteria, **finite})
     dataset = dataset_of(annotations)
     sides = {role: side_of(results, dataset, chosen, request.score_floor) for role, results in found.items()}
     timings["reading"] = perf_counter() - started
@@ -95,8 +103,9 @@ def compare(request: Comparison, progress: Progress) -> Result:
         options=Options(
             seed=request.seed,
             groups=annotations.groups,
-            evaluator=evaluator,
-            evaluator_name=evaluator_name,
+            max_detections=request.max_detections,
+            silent=chosen.silent,
+            **oracle,
         ),
         provenance=_provenance(found, request),
         timings=timings,
@@ -105,7 +114,7 @@ def compare(request: Comparison, progress: Progress) -> Result:
     )
     assessment.pair.timings["comparing"] = round(perf_counter() - started, 3)
     with progress.step("writing the report", len(sides) + 1) as step:
-        remove_report(request.folder)
+        remove_comparison(request.folder)
         for role, side in sides.items():
             detections.write(side.predictions, request.folder / "evidence" / name, role)
             step.advance()
@@ -144,29 +153,21 @@ def _policy(request: Comparison) -> Policy:
     try:
         changed = MapVarianceParameters(**{**variance.model_dump(), **wanted})
     except ValidationError as error:
-        problems = [f"{detail['loc'][0]} {detail['input']}: {detail['msg']}" for detail in error.errors()]
+        problems = [": ".join([*map(str, detail["loc"]), detail["msg"]]) for detail in error.errors()]
         raise UsageError(join_problems(problems), where="command line") from error
     return replace(policy, criteria={**policy.criteria, "map_variance": changed})
 
 
-def _evaluator(request: Comparison) -> tuple[Any, str]:
-    own = "parity (equal to pycocotools)"
-    if request.max_detections < 1:
-        raise UsageError(f"{request.max_detections} detections an image", where="--max-dets", expected=">= 1")
-
-    def evaluator(truth: IndexedTruth, found: Detections) -> Evaluation:
-        return evaluate(truth, found, max_detections=request.max_detections)
-
-    if request.evaluator == "parity":
-        return evaluator, own
+def _oracle(wanted: str) -> dict[str, Any]:
+    """The options that have somebody else's values reported."""
+    if wanted == "parity":
+        return {}
     from parity.accuracy.oracle import pycocotools_version, with_pycocotools
 
-    version = pycocotools_version()
-
-    def checked(truth: IndexedTruth, found: Detections) -> Evaluation:
-        return with_pycocotools(evaluator(truth, found), found, request.max_detections)
-
-    return checked, f"pycocotools {version}; intervals by parity"
+    return {
+        "oracle": with_pycocotools,
+        "oracle_name": f"pycocotools {pycocotools_version()}; intervals by parity",
+    }
 
 
 def _provenance(found: dict[str, Results], request: Comparison) -> dict[str, Any]:

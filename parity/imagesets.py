@@ -33,9 +33,14 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The images to compare, and what a reader has to know about the choice. partial: some were left out."""
+    """The images to compare, and what a reader has to know about the choice.
+
+    silent: images without detections on either side, of which nothing says that they were run. partial: some
+    were left out.
+    """
 
     images: frozenset[int]
+    silent: frozenset[int] = frozenset()
     notes: tuple[str, ...]
     partial: bool
 
@@ -54,7 +59,7 @@ def choose(annotated: frozenset[int], reference: Coverage, candidate: Coverage, 
     if len(known) == 2:
         _same(reference.attempted or frozenset(), candidate.attempted or frozenset(), reference, candidate)
         return Chosen(images=reference.attempted or frozenset(), notes=(), partial=False)
-    images = (known[0].attempted if known else None) or annotated
+    images = annotated if not known or known[0].attempted is None else known[0].attempted
     for side in (reference, candidate):
         if not side.named <= images:
             _same(side.named, images & side.named, side, known[0])
@@ -62,10 +67,11 @@ def choose(annotated: frozenset[int], reference: Coverage, candidate: Coverage, 
         note = "By --images all, an image without detections is taken as one on which nothing was found."
         return Chosen(images=images, notes=(note,), partial=False)
     _same(reference.named, candidate.named, reference, candidate)
-    silent = len(images - reference.named - candidate.named)
-    if silent > MOST_SILENT * len(images):
+    # A table beside the file says that it ran there and found nothing either.
+    silent = frozenset() if known else images - reference.named - candidate.named
+    if len(silent) > MOST_SILENT * len(images):
         raise EvidenceError(
-            f"neither side has detections for {silent} of {len(images)} images",
+            f"neither side has detections for {len(silent)} of {len(images)} images",
             where=f"{reference.name} and {candidate.name}",
             expected="results of the whole data set",
             remedy="compare the images that both have with --images common, or say with --images all that "
@@ -74,10 +80,10 @@ def choose(annotated: frozenset[int], reference: Coverage, candidate: Coverage, 
     notes = []
     if silent:
         notes.append(
-            f"{silent} of {len(images)} images have no detections on either side; results files cannot say "
-            "whether they were run."
+            f"{len(silent)} of {len(images)} images have no detections on either side; results files cannot "
+            "say whether they were run."
         )
-    return Chosen(images=images, notes=tuple(notes), partial=False)
+    return Chosen(images=images, notes=tuple(notes), silent=silent, partial=False)
 
 
 def _common(annotated: frozenset[int], reference: Coverage, candidate: Coverage) -> Chosen:
@@ -92,8 +98,12 @@ def _common(annotated: frozenset[int], reference: Coverage, candidate: Coverage)
     left = [len(annotated & side) - len(images) for side in sides]
     note = (
         f"By --images common, only the {len(images)} of {len(annotated)} images that both sides answered are "
-        f"compared; {left[0]} more are in the reference only, {left[1]} in the candidate only."
+        f"compared (in a results file: have detections); {left[0]} more are in the reference only, "
+        f"{left[1]} in the candidate only."
     )
+    for side in (reference, candidate):
+        failed = len((side.attempted or frozenset()) - (side.answered or frozenset()))
+        note += f" {side.name} says that {failed} images failed." if failed else ""
     return Chosen(images=images, notes=(note,), partial=len(images) < len(annotated))
 
 
@@ -108,7 +118,7 @@ def _same(first: frozenset[int], second: frozenset[int], reference: Coverage, ca
             where=f"{reference.name} and {candidate.name}",
             expected="results for the same images",
             remedy="run the other images too; or compare only what both have with --images common; or, when "
-            "both ran over every image and found nothing on some, say so with --images all",
+            "results files of every image found nothing on some, say so with --images all",
         )
 
 

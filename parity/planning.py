@@ -162,6 +162,8 @@ def plot(plans: Sequence[Plan], path: Path) -> None:
             drawn = [p for p in map(plan.provable_percent, across) if p is not None]
             label = plan.source if plan.rows else f"{plan.source}: undefined"
             axes.plot(across[: len(drawn)], drawn, color=color, linestyle=dashes, linewidth=2, label=label)
+        if not any(plan.rows for plan in plans):
+            axes.set_ylim(limit / 10, limit * 10)
         axes.axhline(limit, color="#b00020", linewidth=1.2, label=f"limit, {limit:g} %")
         axes.axvline(
             max(images, 1), color="#555555", linewidth=1.2, label=f"this data set, {images:,} images"

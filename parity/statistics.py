@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
+from scipy.special import betaincinv, stdtr
 
 from parity.errors import EvidenceError, UsageError
 
@@ -41,6 +41,10 @@ class PairedEstimate:
     reason: str
     n: int
     undefined: int
+
+
+LEAST_UNITS = 5
+"""Images (or groups) with boxes of a class without which a change of it is not tested."""
 
 
 def percentile_interval(samples: NDArray[np.float64], *, confidence: float = 0.95) -> Interval | None:
@@ -80,8 +84,11 @@ def interval_of(
     a width of 0, and a value in nearly all resamples, or those that have one no longer stand for all.
     """
     if n < 2:
-        return None, f"an interval needs at least 2 images, there are {n}"
+        return None, f"an interval needs at least 2 images or groups to draw from, there are {n}"
     defined = samples[~np.isnan(samples)]
+    if len(samples) < least_resamples(confidence):
+        least = least_resamples(confidence)
+        return None, f"{len(samples)} resamples are too few for {confidence:g}, which takes {least}"
     if len(defined) < max(least_resamples(confidence), (1 - MOST_UNDEFINED) * len(samples)):
         told = f"only {len(defined)} of {len(samples)} resamples have a value, too few for an interval"
         return None, told
@@ -141,23 +148,25 @@ def paired_estimate(
     )
 
 
-def two_sided_p(differences: NDArray[np.float64], value: float) -> float | None:
+def two_sided_p(differences: NDArray[np.float64], value: float, units: int) -> float | None:
     """How likely a difference this far from 0 is by chance, from its bootstrap samples, shape (m,), no NaN.
 
-    Twice the share of samples on the other side of 0 (the bootstrap's achieved significance level, Efron and
-    Tibshirani 1993, chapter 15). Where no sample is, m samples cannot tell one in 10,000 from one in 1,000,
-    which a test of many classes has to; there the normal tail of value / standard deviation is taken, if it
-    is smaller. None without samples.
+    The greatest of three answers: twice the share of samples on the other side of 0 (the bootstrap's achieved
+    significance level, Efron and Tibshirani 1993, chapter 15), and the tail of Student's t of value /
+    standard deviation with units - 1 degrees of freedom, units being the images (or groups) that hold what
+    is measured. The first alone calls every small class changed, because three images resampled look far
+    steadier than they are; where no sample lies on the other side of 0 it has no resolution left, and the
+    second decides. The third is 2 / 2**units, the least that changing sides image by image could come to.
+    None without samples or with fewer than LEAST_UNITS units.
     """
-    if len(differences) == 0:
+    if len(differences) == 0 or units < LEAST_UNITS:
         return None
-    least = 1 / (len(differences) + 1)
     beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum())) / len(differences)
-    p = min(1.0, 2 * max(beyond, least))
-    spread = float(differences.std())
-    if beyond == 0 and spread > 0:
-        p = min(p, math.erfc(abs(value) / spread / math.sqrt(2)))
-    return p
+    if differences.min() == differences.max():
+        tail = 1.0 if value == 0 else 0.0
+    else:
+        tail = float(2 * stdtr(units - 1, -abs(value) / differences.std()))
+    return min(1.0, max(2 * beyond, tail, 2.0 ** (1 - units)))
 
 
 def adjusted_p_values(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

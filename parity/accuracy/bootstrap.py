@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ class BootstrapSamples:
     A class without drawn boxes is undefined in that resample, on both sides, and not part of its means; a
     resample without any class is undefined. Undefined cells are NaN in both sides' arrays, so that they
     spoil whatever uses them unnoticed; `undefined` and `class_undefined`, int64 (classes,), count them.
-    units: how many images, or groups of images, were drawn from.
+    units: how many images, or groups of images, were drawn from. class_units: int64 (classes,), how many of
+    them hold ground truth boxes of the class.
     """
 
     category_ids: NDArray[np.int64]
@@ -49,6 +51,7 @@ class BootstrapSamples:
     undefined: int
     class_undefined: NDArray[np.int64]
     units: int
+    class_units: NDArray[np.int64]
     seed: int
 
     def metric(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -106,6 +109,7 @@ def paired_bootstrap(
         undefined=int((~defined.any(axis=1)).sum()),
         class_undefined=(~defined).sum(axis=0).astype(np.int64),
         units=drawn.units,
+        class_units=_class_units(truth, groups),
         seed=seed,
     )
 
@@ -190,6 +194,14 @@ def _finish(running: deque[Future[int]], step: Step | None) -> None:
     size = running.popleft().result()
     if step is not None:
         step.advance(size)
+
+
+def _class_units(truth: IndexedTruth, groups: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """How many images, or groups, hold boxes that count of each class."""
+    labels, _ = group_labels(len(truth.image_ids), groups, 1)
+    starts, images = _counted_boxes(truth)
+    held = [len(np.unique(labels[images[i:j]])) for i, j in pairwise(starts)]
+    return np.array(held, np.int64)
 
 
 def _counted_boxes(truth: IndexedTruth) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

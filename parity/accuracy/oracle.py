@@ -11,17 +11,17 @@ import numpy as np
 
 from parity.accuracy.coco import METRICS, Evaluation
 from parity.accuracy.inputs import Detections, IndexedTruth
-from parity.errors import RunnerError
+from parity.errors import UsageError
 from parity.provenance import package_version
 
 _AREAS = {"APs": 1, "APm": 2, "APl": 3}
 
 
 def pycocotools_version() -> str:
-    """Its version. Raises RunnerError when it is not installed."""
+    """Its version. Raises UsageError when it is not installed."""
     version = package_version("pycocotools")
     if version is None:
-        raise RunnerError(
+        raise UsageError(
             "pycocotools is not installed",
             where="--evaluator pycocotools",
             remedy="pip install 'triton-parity[pycocotools]'",

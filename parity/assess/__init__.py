@@ -71,6 +71,8 @@ def assess(
         agreeing=summary.agreeing,
         compared=summary.matched + summary.missing + summary.extra,
         disagreement={kind: getattr(summary, kind) for kind in ("missing", "extra", "moved", "rescored")},
+        units=measured.samples.units,
+        silent=len(options.silent & frozenset(dataset.ground_truth.image_ids.tolist())),
         classes=sections.class_evidence(measured.accuracy),
         estimates={estimate.name: estimate for estimate in measured.estimates},
     )

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from parity import agreement
 from parity.accuracy.bootstrap import BootstrapSamples, paired_bootstrap
-from parity.accuracy.coco import Detections, Evaluation, IndexedTruth, evaluate, index_truth
+from parity.accuracy.coco import (
+    MAX_DETECTIONS,
+    Detections,
+    Evaluation,
+    IndexedTruth,
+    evaluate,
+    index_truth,
+)
 from parity.agreement import Classified
 from parity.assess import measures, noise, sections
 from parity.assess.estimates import Resampling
@@ -26,7 +33,7 @@ from parity.policies import Policy
 from parity.progress import Progress
 from parity.report.document import Accuracy
 
-Evaluator = Callable[[IndexedTruth, Detections], Evaluation]
+Oracle = Callable[[Evaluation, Detections, int], Evaluation]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +54,19 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to measure. groups: one label for each image of the data set, where images belong together."""
+    """How to measure.
+
+    groups: one label for each image of the data set, where images belong together. max_detections: COCO's
+    last maxDets. silent: ids of images that nothing says were run. oracle:
+    computes the reported values of both sides another way; the report calls it oracle_name.
+    """
 
     seed: int = 0
     groups: NDArray[np.int64] | None = None
-    evaluator: Evaluator = evaluate
-    evaluator_name: str = sections.OWN_EVALUATOR
+    max_detections: int = MAX_DETECTIONS
+    silent: frozenset[int] = frozenset()
+    oracle: Oracle | None = None
+    oracle_name: str = sections.OWN_EVALUATOR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +98,14 @@ def measure(
     both = reference.predictions.answered & candidate.predictions.answered
     variance = policy.parameters(MapVarianceParameters, "map_variance")
     rule = policy.parameters(BoxAgreementParameters, "box_agreement")
+    most = options.max_detections
     threshold = policy.parameters(OperatingPointParameters, "operating_point").score
     sides: list[Evaluation] = []
     with progress.step(f"{model}: accuracy and matching", 3) as step:
         truth = index_truth(dataset.ground_truth, image_ids=both, category_ids=dataset.categories)
         for side in (reference, candidate):
-            sides.append(options.evaluator(truth, side.detections))
+            own = evaluate(truth, side.detections, max_detections=most)
+            sides.append(options.oracle(own, side.detections, most) if options.oracle else own)
             step.advance()
         matching = match(
             reference.predictions.detections,
@@ -119,17 +135,21 @@ def measure(
         estimates += measures.agreement(classified, truth.image_ids, threshold, how)
         step.advance()
         estimates += measures.pseudo_truth(
-            reference.detections, candidate.detections, truth.image_ids, threshold, how
+            reference.detections, candidate.detections, truth.image_ids, threshold, most, how
         )
         step.advance()
         estimates += measures.confidence(classified, truth.image_ids, threshold, how)
         step.advance()
-        again = None if repeat is None else (repeat.predictions, evaluate(truth, repeat.detections))
+        again = (
+            None
+            if repeat is None
+            else (repeat.predictions, evaluate(truth, repeat.detections, max_detections=most))
+        )
         estimates += noise.floor(reference.predictions, sides[0], again, rule, how)
         step.advance()
     return Measured(
         accuracy=sections.accuracy(
-            dataset, sides[0], sides[1], samples, variance.confidence, options.evaluator_name
+            dataset, sides[0], sides[1], samples, variance.confidence, options.oracle_name
         ),
         samples=samples,
         classified=classified,

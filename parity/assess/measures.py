@@ -45,9 +45,14 @@ def _at_threshold(name: str, key: str, sums: Sums) -> NDArray[np.float64]:
         return _at_threshold(name, "candidate", sums) - _at_threshold(name, "reference", sums)
     first = 0 if key == "reference" else 2
     true, false, boxes = sums[:, first], sums[:, first + 1], sums[:, 4]
+    # Where neither side shows anything, equal zeros would be no agreement but silence.
+    shown = sums[:, :4].sum(axis=1) > 0
     if name == "precision":
         return 100 * ratio(true, true + false)
-    return 100 * (ratio(true, boxes) if name == "recall" else ratio(2 * true, true + false + boxes))
+    whole = np.where(shown, boxes, 0)
+    if name == "recall":
+        return 100 * ratio(true, whole)
+    return 100 * ratio(2 * true, np.where(whole > 0, true + false + boxes, 0))
 
 
 def agreement(
@@ -143,7 +148,12 @@ def _shift(s: Sums) -> NDArray[np.float64]:
 
 
 def pseudo_truth(
-    reference: Detections, candidate: Detections, images: NDArray[np.int64], score: float, how: Resampling
+    reference: Detections,
+    candidate: Detections,
+    images: NDArray[np.int64],
+    score: float,
+    max_detections: int,
+    how: Resampling,
 ) -> list[Estimate]:
     """AP of the candidate with the reference's detections of at least `score` as ground truth, in points."""
     kept = reference.kept(reference.scores.astype(np.float32) >= np.float32(score))
@@ -163,7 +173,7 @@ def pseudo_truth(
         unit="points",
     )
     index = index_truth(truth, image_ids=images, category_ids=np.unique(truth.category_ids))
-    result = evaluate(index, candidate)
+    result = evaluate(index, candidate, max_detections=max_detections)
     value = result.values["AP"]
     if value is None:
         return [how.missing(what, f"the reference has no detection with a score of {score:g} or more")]

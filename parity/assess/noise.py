@@ -29,13 +29,14 @@ def floor(
     rule: BoxAgreementParameters,
     how: Resampling,
 ) -> list[Estimate]:
-    """AP, partners and drift of the reference against its repeat; one estimate that says so without one.
-
-    An image that the repeat did not answer counts as one without detections.
-    """
+    """AP and drift of the reference against its repeat; one estimate that says so where there is none."""
     if repeat is None:
         return [how.missing(AP, "no repeat of the reference was stored")]
     predictions, again = repeat
+    images = evaluation.truth.image_ids
+    unanswered = frozenset(images.tolist()) - predictions.answered
+    if unanswered:
+        return [how.missing(AP, f"the repeat did not answer {len(unanswered)} of {len(images)} images")]
     samples = paired_bootstrap(evaluation, again, resamples=how.resamples, seed=how.seed, groups=how.groups)
     change = paired_estimate(
         evaluation.values["AP"],
@@ -44,7 +45,6 @@ def floor(
         n=how.units,
         confidence=how.confidence,
     )
-    images = evaluation.truth.image_ids
     matching = match(
         reference.detections,
         predictions.detections,

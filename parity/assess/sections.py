@@ -21,7 +21,7 @@ from parity.report.document import (
     ImageFailure,
     Pair,
 )
-from parity.statistics import PairedEstimate, adjusted_p_values, paired_estimate, two_sided_p
+from parity.statistics import MOST_UNDEFINED, PairedEstimate, adjusted_p_values, paired_estimate, two_sided_p
 
 MOST_FAILURES_NAMED = 100
 OWN_EVALUATOR = "parity (equal to pycocotools)"
@@ -80,12 +80,17 @@ def accuracy(
 
 
 def class_p(reference: Evaluation, candidate: Evaluation, samples: BootstrapSamples, k: int) -> float | None:
-    """How likely chance alone gives class k a change as large as the measured one."""
+    """How likely chance alone gives class k a change as large as the measured one.
+
+    None where the change has no interval either: then the resamples do not stand for the class.
+    """
     before, after = reference.class_ap[k], candidate.class_ap[k]
     if before is None or after is None or samples.units < 2:
         return None
     changes = samples.class_candidate[:, k] - samples.class_reference[:, k]
-    return two_sided_p(changes[~np.isnan(changes)], after - before)
+    if samples.class_undefined[k] > MOST_UNDEFINED * len(changes):
+        return None
+    return two_sided_p(changes[~np.isnan(changes)], after - before, int(samples.class_units[k]))
 
 
 def class_evidence(accuracy: Accuracy) -> list[ClassEvidence]:
@@ -98,6 +103,7 @@ def class_evidence(accuracy: Accuracy) -> list[ClassEvidence]:
             interval=entry.difference.interval,
             p=entry.p_value,
             reason=entry.difference.reason,
+            found=bool(entry.reference or entry.candidate),
         )
         for entry in accuracy.classes
     ]
@@ -119,10 +125,11 @@ def _plain_difference(reference: float | None, candidate: float | None) -> Diffe
     value = relative = None
     reason = "not resampled, so it has no interval"
     if reference is None or candidate is None:
-        reason = "undefined on both sides"
+        reason = "undefined on a side"
     else:
         value = candidate - reference
         relative = 100 * value / reference if reference else None
+        reason += "" if reference else "; the reference's value is 0, which nothing can be a percentage of"
     return Difference(
         value=value,
         interval=None,

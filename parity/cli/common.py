@@ -23,6 +23,8 @@ from parity.gate import EXIT_CODES
 if TYPE_CHECKING:
     from parity.pipeline import Result
 
+STDOUT = "-"
+
 FORESEEN = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -80,6 +82,20 @@ def new_folder(out: Path, phase: str) -> Path:
     """A folder name of its own, even for runs that start together; it is made with the first evidence."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     return (writable(out) / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()
+
+
+def writable_file(wanted: str | None) -> Path | None:
+    """The file of --json; None without one or for standard output. Raises UsageError if it can't be."""
+    if wanted is None or wanted == STDOUT:
+        return None
+    path = Path(wanted)
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise UsageError(
+            "a folder" if path.is_dir() else "its folder does not exist",
+            where=f"--json {wanted}",
+            expected="a file in a folder that exists, or - for standard output",
+        )
+    return path
 
 
 def writable(out: Path) -> Path:

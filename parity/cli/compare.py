@@ -10,9 +10,7 @@ from typing import Annotated
 
 import typer
 
-from parity.cli.common import DebugOption, errors, finish, new_folder, writable
-
-STDOUT = "-"
+from parity.cli.common import STDOUT, DebugOption, errors, finish, new_folder, writable, writable_file
 
 
 class ImagesChoice(str, Enum):
@@ -71,6 +69,7 @@ def compare_command(
         from parity.report.files import write_whole
         from parity.terminal import RichProgress, say
 
+        copy = writable_file(json_file)
         folder = new_folder(Path("reports"), "comparison") if out is None else writable(out).resolve()
         request = Comparison(
             reference=reference,
@@ -94,6 +93,6 @@ def compare_command(
         document = (folder / "report.json").read_text(encoding="utf-8")
         if json_file == STDOUT:
             say(document.rstrip("\n"))
-        elif json_file is not None:
-            write_whole(Path(json_file), document)
+        elif copy is not None:
+            write_whole(copy, document)
         finish(result, quiet=json_file == STDOUT)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parity.cli.common import DebugOption, errors, new_folder, writable
+from parity.cli.common import STDOUT, DebugOption, errors, new_folder, writable, writable_file
 from parity.criteria import Outcome
+from parity.errors import UsageError
 from parity.gate import EXIT_CODES
 
 if TYPE_CHECKING:
     from parity.dataset.annotations import Annotations
     from parity.planning import Plan
 
-STDOUT = "-"
 ASSUMED_SIZE = (640, 480)
 """Of images whose size the annotations leave out; only simulated boxes depend on it."""
 
@@ -54,6 +54,9 @@ def plan_command(
         from parity.report.schema import read_json
         from parity.terminal import say, show_plans
 
+        if not limit > 0:
+            raise UsageError(f"{limit:g} percent", where="--limit", expected="a number over 0")
+        copy = writable_file(json_file)
         found = read_annotations(annotations)
         if source is None:
             plans = _simulated(found, limit, confidence, resamples, seed, detections)
@@ -68,8 +71,8 @@ def plan_command(
         if json_file == STDOUT:
             say(document.rstrip("\n"))
         else:
-            if json_file is not None:
-                write_whole(Path(json_file), document)
+            if copy is not None:
+                write_whole(copy, document)
             show_plans(plans, found.path.stem, folder / "plan.svg")
         if not any(plan.rows for plan in plans):
             raise typer.Exit(EXIT_CODES[Outcome.INCONCLUSIVE])

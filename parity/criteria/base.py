@@ -67,7 +67,8 @@ class Estimate(BaseModel):
 class ClassEvidence:
     """One class' AP change as a fraction, its interval, and how likely chance alone gives one as large.
 
-    p: two-sided, None without a change that could be tested. boxes: ground truth that counts.
+    p: two-sided, None without a change that could be tested. boxes: ground truth that counts. found: whether
+    either side has any AP to lose.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ClassEvidence:
     interval: Interval | None
     p: float | None
     reason: str
+    found: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,8 @@ class PairEvidence:
     or infinite number. ap_difference: relative difference of AP in percent of the reference's, with its
     interval, None where undefined (`ap_reason` says why). agreeing of compared: detections on which both
     sides agree. classes: of the data set, all of them. estimates: by name, what else was measured.
+    units: images, or groups of images, that intervals were resampled from. silent: attempted images that have
+    ground truth boxes, but no detections on either side, and nothing that says they were run.
     """
 
     attempted: frozenset[int]
@@ -99,8 +103,10 @@ class PairEvidence:
     agreeing: int
     compared: int
     disagreement: Mapping[str, int]
+    units: int
     classes: Sequence[ClassEvidence] = ()
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    silent: int = 0
 
     @property
     def answered_by_both(self) -> frozenset[int]:

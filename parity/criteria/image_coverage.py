@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from parity.criteria.base import CriterionResult, Outcome, PairEvidence, Parameters
 
+MOST_SILENT = 0.05
+"""Share of images that may have boxes and yet no detections at all before it takes words to say why."""
+
 
 class ImageCoverageParameters(Parameters):
     """None: an image that one side did not answer is always a failure."""
@@ -25,6 +28,12 @@ class ImageCoverage:
         elif strangers:
             outcome, observed = Outcome.FAIL, 100 * both / n
             message = f"{len(strangers)} images were answered that nobody asked for, first {min(strangers)}."
+        elif both == n and evidence.silent > MOST_SILENT * n:
+            outcome, observed = Outcome.INCONCLUSIVE, 100 * (n - evidence.silent) / n
+            message = (
+                f"{evidence.silent} of {n} images have ground truth boxes and no detections in either file, "
+                "which cannot say whether they were run; --images all says so."
+            )
         elif both == n:
             outcome, observed = Outcome.PASS, 100.0
             message = f"Both sides answered all {n} images."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from parity.criteria.base import CriterionResult, Outcome, PairEvidence, Parameters
-from parity.statistics import equivalence, images_that_would_decide
+from parity.statistics import equivalence, images_that_would_decide, least_resamples
 
 
 class MapVarianceParameters(Parameters):
@@ -14,7 +15,14 @@ class MapVarianceParameters(Parameters):
     limit_percent: float = Field(0.1, gt=0, description="Percent of the reference's AP@[.50:.95].")
     confidence: float = Field(0.95, gt=0.5, lt=1)
     resamples: int = Field(1000, ge=100, le=100_000)
-    least_images: int = Field(30, ge=2, description="Fewer images are never enough for PASS.")
+    least_images: int = Field(30, ge=2, description="Fewer images or groups are never enough for PASS.")
+
+    @model_validator(mode="after")
+    def _enough_resamples(self) -> Self:
+        least = least_resamples(self.confidence)
+        if self.resamples < least:
+            raise ValueError(f"a confidence of {self.confidence:g} takes at least {least} resamples")
+        return self
 
 
 class MapVariance:
@@ -29,7 +37,7 @@ class MapVariance:
 
     def judge(self, evidence: PairEvidence, parameters: MapVarianceParameters) -> CriterionResult:
         """Apply the second law of the design to the relative difference."""
-        n, limit = len(evidence.answered_by_both), parameters.limit_percent
+        n, limit = evidence.units, parameters.limit_percent
         value, interval = evidence.ap_difference, evidence.ap_interval
         if value is None:
             outcome = Outcome.INCONCLUSIVE
@@ -42,7 +50,9 @@ class MapVariance:
             message = _sentence(outcome, value, interval, limit, n)
         if outcome is Outcome.PASS and n < parameters.least_images:
             outcome = Outcome.INCONCLUSIVE
-            message = f"{n} images are too few for PASS; the policy asks for {parameters.least_images}."
+            message = (
+                f"{n} images or groups are too few for PASS; the policy asks for {parameters.least_images}."
+            )
         return CriterionResult(
             name=self.name,
             outcome=outcome,

@@ -73,6 +73,10 @@ def _decide(classes: Sequence[ClassEvidence], parameters: WorstClassParameters) 
     if empty:
         told = f"{len(empty)} {count} have no ground truth boxes, so nothing is shown for them"
         return Outcome.INCONCLUSIVE, f"{told}: {_named(empty)}."
+    unseen = [entry.name for entry in classes if not entry.found]
+    if unseen:
+        told = f"{len(unseen)} {count} have an AP of 0 on both sides, so there was nothing to lose"
+        return Outcome.INCONCLUSIVE, f"{told}: {_named(unseen)}."
     unsure = [_shown(entry) for entry in classes if not _inside(entry, limit)]
     if unsure:
         told = f"{len(unsure)} {count} may have changed by {limit:g} points or more: {_named(unsure)}."

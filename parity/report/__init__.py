@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,24 +18,7 @@ from parity.report.tables import (
     write_images,
 )
 
-__all__ = ["remove_report", "write_report"]
-
-
-FILES = ("index.html", "report.json", "criteria.csv", "images.csv", "differences.csv")
-FOLDERS = ("evidence", "images")
-
-
-def remove_report(folder: Path) -> None:
-    """Remove what an earlier report left in a folder, so that nothing of it can pass for the new one's.
-
-    Nothing happens where there is no report.json: such a folder is not ours.
-    """
-    if not (folder / "report.json").is_file():
-        return
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
-    for name in FOLDERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
+__all__ = ["write_report"]
 
 
 def write_report(

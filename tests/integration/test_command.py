@@ -92,7 +92,8 @@ def test_the_main_job_passes_and_reports(tmp_path: Path, kept: Path) -> None:
             "value", "interval", "confidence", "relative_percent", "relative_percent_interval",
         }  # fmt: skip
         assert {c["name"] for c in pair["criteria"]} == {
-            "image_coverage", "finite_outputs", "map_variance", "box_agreement",
+            "image_coverage", "finite_outputs", "map_variance", "worst_class", "operating_point",
+            "flip_rate", "confidence_shift", "box_agreement",
         }  # fmt: skip
         for criterion in pair["criteria"]:
             assert set(criterion) == {
@@ -101,6 +102,7 @@ def test_the_main_job_passes_and_reports(tmp_path: Path, kept: Path) -> None:
                 "observed",
                 "limit",
                 "unit",
+                "sense",
                 "interval",
                 "n",
                 "message",

@@ -67,12 +67,7 @@ def test_lower_precision_is_near_but_not_equal(cache_folder: Path) -> None:
         assert 0 < difference < pixels
 
 
-def test_the_same_export_has_the_same_digest(tmp_path: Path) -> None:
-    digests = {export_onnx(helpers.yolo26(), "fp32", tmp_path / side).sha256 for side in ("a", "b")}
-    assert len(digests) == 1
-
-
-def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_made_again_to_the_same_digest(tmp_path: Path) -> None:
     first = export_onnx(helpers.yolo26(), "fp32", tmp_path)
     first.path.write_bytes(first.path.read_bytes()[:-1])
     again = export_onnx(helpers.yolo26(), "fp32", tmp_path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -162,6 +163,7 @@ def test_groups_are_resampled_whole(tmp_path: Path, files: Files) -> None:
     report = report_of(files, tmp_path / "out", "--group", "scene")
     assert {entry["n"] for entry in report["pairs"][0]["estimates"]} == {10}
     assert "scene" in " ".join(report["notes"])
+    assert criterion(report["pairs"][0], "map_variance")["n"] == 10
 
 
 def test_the_limit_is_the_readers(tmp_path: Path, files: Files) -> None:
@@ -221,6 +223,11 @@ def test_what_shows_nothing_is_never_pass(tmp_path: Path, what: str) -> None:
     files = made.write(tmp_path / "in", document, rows, rows)
     report = report_of(files, tmp_path / "out", "--images", "all")
     assert report["verdict"] == "INCONCLUSIVE"
+    # Not by one criterion's grace alone: equal zeros are no agreement.
+    outcomes = {c["name"]: c["outcome"] for c in report["pairs"][0]["criteria"]}
+    if what in ("both empty", "no ground truth"):
+        for name in ("map_variance", "worst_class", "operating_point"):
+            assert outcomes[name] == "INCONCLUSIVE", name
 
 
 def test_sides_over_different_images_are_an_error_and_common_is_the_way_out(
@@ -327,6 +334,35 @@ def test_nothing_of_an_earlier_report_stays_beside_the_new_one(tmp_path: Path, f
     assert (out / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["index.html", "images.csv", "evidence"])
+def test_a_folder_with_other_peoples_files_is_left_alone(tmp_path: Path, files: Files, name: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).mkdir() if name == "evidence" else (out / name).write_text("mine")
+    result = compare(files, out)
+    assert result.exit_code == 2
+    assert name in result.output
+    assert [path.name for path in out.iterdir()] == [name]
+
+
+def test_a_picture_folder_survives_and_inputs_are_never_written_over(tmp_path: Path, files: Files) -> None:
+    folder = files.annotations.parent
+    (folder / "images").mkdir()
+    (folder / "images" / "a.jpg").write_text("a picture")
+    for _ in range(2):
+        pair_of(files, folder)
+    assert (folder / "images" / "a.jpg").read_text() == "a picture"
+    tables = folder / "evidence" / "candidate"
+    again = replace(
+        files,
+        reference=tables / "reference.detections.parquet",
+        candidate=tables / "candidate.detections.parquet",
+    )
+    before = again.candidate.read_bytes()
+    assert compare(again, folder, "--score-floor", "0.5").exit_code == 2
+    assert again.candidate.read_bytes() == before
+
+
 def test_an_error_leaves_an_earlier_report_whole(tmp_path: Path, files: Files) -> None:
     out = tmp_path / "out"
     pair_of(files, out)
@@ -334,3 +370,80 @@ def test_an_error_leaves_an_earlier_report_whole(tmp_path: Path, files: Files) -
     files.candidate.write_text("[")
     assert compare(files, out).exit_code == 3
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_scores_under_the_production_threshold_show_nothing_there(tmp_path: Path) -> None:
+    document = made.coco_document()
+    rows = [{**row, "score": row["score"] * 0.49} for row in made.results(document)]
+    pair = pair_of(made.write(tmp_path / "in", document, rows, rows), tmp_path / "out")
+    assert criterion(pair, "map_variance")["outcome"] == "PASS"
+    assert criterion(pair, "operating_point")["outcome"] == "INCONCLUSIVE"
+
+
+def test_files_that_leave_out_many_images_with_boxes_are_never_pass(tmp_path: Path, files: Files) -> None:
+    rows = [row for row in json.loads(files.reference.read_text()) if row["image_id"] > 130]
+    cut = made.write(tmp_path / "cut", json.loads(files.annotations.read_text()), rows, rows)
+    pair = pair_of(cut, tmp_path / "out")
+    assert criterion(pair, "image_coverage")["outcome"] == "INCONCLUSIVE"
+    assert criterion(pair_of(cut, tmp_path / "all", "--images", "all"), "image_coverage")["outcome"] == "PASS"
+
+
+def test_a_repeat_is_measured_as_the_sides_are(tmp_path: Path, files: Files) -> None:
+    pair = pair_of(files, tmp_path / "out", "--repeat", str(files.reference), "--max-dets", "1")
+    floor = next(e for e in pair["estimates"] if e["name"] == "noise_floor.AP")
+    assert (floor["value"], floor["interval"]) == (0, [0, 0])
+
+
+def test_a_repeat_over_other_images_is_an_error(tmp_path: Path, files: Files) -> None:
+    rows = [row for row in json.loads(files.reference.read_text()) if row["image_id"] > 130]
+    (tmp_path / "repeat.json").write_text(json.dumps(rows))
+    result = compare(files, tmp_path / "out", "--repeat", str(tmp_path / "repeat.json"))
+    assert result.exit_code == 3
+    assert "different images" in result.output
+
+
+def test_the_score_floor_cuts_tables_and_files_alike(tmp_path: Path) -> None:
+    document = made.coco_document()
+    rows = made.results(document, decimals=1)
+    files = made.write(tmp_path / "in", document, rows, rows)
+    first = pair_of(files, tmp_path / "out")
+    tables = tmp_path / "out" / "evidence" / "candidate" / "candidate.detections.parquet"
+    mixed = pair_of(replace(files, candidate=tables), tmp_path / "mixed", "--score-floor", "0.7")
+    counts = mixed["agreement"]
+    assert counts["missing"] == counts["extra"] == 0
+    assert counts["matched"] < first["agreement"]["matched"]
+
+
+def test_outputs_that_were_not_finite_are_not_forgotten(tmp_path: Path, files: Files) -> None:
+    pair_of(files, tmp_path / "out")
+    tables = tmp_path / "out" / "evidence" / "candidate"
+    images = pq.read_table(tables / "candidate.images.parquet")
+    column = images.schema.get_field_index("nonfinite")
+    spoilt = images.set_column(column, images.schema.field(column), [[3] * images.num_rows])
+    pq.write_table(spoilt, tables / "candidate.images.parquet")
+    pair = pair_of(replace(files, candidate=tables / "candidate.detections.parquet"), tmp_path / "again")
+    assert criterion(pair, "finite_outputs")["outcome"] == "FAIL"
+
+
+@pytest.mark.parametrize("where", ["folder", "missing/report.json"])
+def test_a_json_file_that_cannot_be_is_refused_before_anything_runs(
+    tmp_path: Path, files: Files, where: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    result = compare(files, tmp_path / "out", "--json", str(tmp_path / where))
+    assert result.exit_code == 2
+    assert "--json" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_chance_does_not_cost_a_rare_class(tmp_path: Path) -> None:
+    """Sides that differ by chance alone, in a data set whose classes have a handful of boxes."""
+    alarms = 0
+    for seed in range(10):
+        document = made.coco_document(images=60, classes=20, boxes=4, seed=seed)
+        base = made.results(document, seed=seed)
+        one, other = (made.jittered(base, 2.0, 0.1, seed=2 * seed + side) for side in range(2))
+        files = made.write(tmp_path / str(seed), document, one, other)
+        pair = pair_of(files, tmp_path / f"out{seed}", "--resamples", "200")
+        alarms += criterion(pair, "worst_class")["outcome"] == "FAIL"
+    assert alarms <= 1

@@ -18,6 +18,7 @@ from parity.statistics import (
     binomial_upper_bound,
     equivalence,
     images_that_would_decide,
+    interval_of,
     least_resamples,
     paired_estimate,
     percentile_interval,
@@ -250,9 +251,25 @@ def test_adjusted_p_values_are_those_of_scipy(p_values: list[float]) -> None:
 
 def test_chance_of_a_difference() -> None:
     rng = np.random.default_rng(0)
-    assert two_sided_p(np.zeros(1000), 0.0) == 1.0
-    assert two_sided_p(np.array([]), 0.0) is None
-    clear = two_sided_p(rng.normal(1.0, 0.1, 1000), 1.0)
+    assert two_sided_p(np.zeros(1000), 0.0, 50) == 1.0
+    assert two_sided_p(np.array([]), 0.0, 50) is None
+    clear = two_sided_p(rng.normal(1.0, 0.1, 1000), 1.0, 500)
     assert clear is not None and clear < 1e-9, "the tail goes on where the resamples end"
-    unclear = two_sided_p(rng.normal(0.1, 0.1, 100_000), 0.1)
+    unclear = two_sided_p(rng.normal(0.1, 0.1, 100_000), 0.1, 500)
     assert unclear == pytest.approx(0.317, abs=0.02)
+
+
+def test_a_few_images_prove_no_change() -> None:
+    """One box that moved looks the same in every resample that draws it."""
+    assert two_sided_p(np.full(1000, -0.1), -0.1, 1) is None
+    assert two_sided_p(np.full(1000, -0.1), -0.1, 5) == 2 / 2**5
+    assert two_sided_p(np.full(1000, -0.1), -0.1, 500) == pytest.approx(0, abs=1e-100)
+    steady = np.random.default_rng(0).normal(0.3, 0.1, 1000)
+    few, many = two_sided_p(steady, 0.3, 5), two_sided_p(steady, 0.3, 500)
+    assert few is not None and many is not None and few > 0.03 > many
+
+
+def test_too_few_resamples_for_a_confidence_are_said_to_be() -> None:
+    interval, reason = interval_of(np.arange(1000.0), n=50, confidence=0.999)
+    assert interval is None
+    assert "takes 2000" in reason

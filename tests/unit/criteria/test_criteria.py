@@ -52,6 +52,7 @@ GOOD = PairEvidence(
     agreeing=5000,
     compared=5000,
     disagreement={"missing": 0, "extra": 0, "moved": 0, "rescored": 0},
+    units=len(IDS),
     classes=tuple(
         ClassEvidence(name=name, boxes=50, change=0.001, interval=(-0.002, 0.004), p=0.6, reason="")
         for name in ("car", "dog", "bus")
@@ -71,7 +72,7 @@ def judge(name: str, evidence: PairEvidence, **parameters: float) -> CriterionRe
 
 def only(*ids: int) -> PairEvidence:
     few = frozenset(ids)
-    return replace(GOOD, attempted=few, reference_answered=few, candidate_answered=few)
+    return replace(GOOD, attempted=few, reference_answered=few, candidate_answered=few, units=len(few))
 
 
 @pytest.mark.parametrize("name", sorted(CRITERIA))
@@ -314,3 +315,30 @@ def test_a_class_without_interval_is_never_pass() -> None:
 
 def test_a_small_change_that_is_no_chance_passes() -> None:
     assert judge("worst_class", classes((0.004, (0.003, 0.005), 1e-9, 900))).outcome is Outcome.PASS
+
+
+def test_intervals_over_few_groups_are_never_pass() -> None:
+    result = judge("map_variance", replace(GOOD, units=5))
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert (result.n, "groups are too few" in result.message) == (5, True)
+
+
+def test_many_silent_images_are_never_pass_and_a_few_are_let_through() -> None:
+    many = judge("image_coverage", replace(GOOD, silent=51))
+    assert many.outcome is Outcome.INCONCLUSIVE
+    assert "51 of 1000" in many.message
+    assert judge("image_coverage", replace(GOOD, silent=50)).outcome is Outcome.PASS
+
+
+def test_a_class_that_neither_side_finds_is_never_pass() -> None:
+    nothing = ClassEvidence(
+        name="unicorn", boxes=40, change=0.0, interval=(0.0, 0.0), p=1.0, reason="", found=False
+    )
+    result = judge("worst_class", replace(GOOD, classes=(*GOOD.classes, nothing)))
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "unicorn" in result.message
+
+
+def test_a_confidence_takes_resamples() -> None:
+    with pytest.raises(ValidationError, match="at least 2000 resamples"):
+        MapVarianceParameters(confidence=0.999, resamples=1000)
