@@ -23,7 +23,7 @@ from parity.policies import load as load_policy
 from parity.progress import Progress
 from parity.provenance import environment
 from parity.report import write_report
-from parity.report.folder import check_folder, remove_comparison
+from parity.report.folder import check_folder, staged
 from parity.results import Results, read
 
 PHASE = "comparison"
@@ -113,22 +113,21 @@ def compare(request: Comparison, progress: Progress) -> Result:
         progress=progress,
     )
     assessment.pair.timings["comparing"] = round(perf_counter() - started, 3)
-    with progress.step("writing the report", len(sides) + 1) as step:
-        remove_comparison(request.folder)
+    report = summarise(
+        [assessment],
+        dataset=dataset,
+        phase=policy.phase,
+        run_id=request.folder.name,
+        command=request.command,
+        error=None,
+        notes=[*chosen.notes, *_notes(request, found)],
+        partial=chosen.partial,
+    )
+    with progress.step("writing the report", len(sides) + 1) as step, staged(request.folder) as folder:
         for role, side in sides.items():
-            detections.write(side.predictions, request.folder / "evidence" / name, role)
+            detections.write(side.predictions, folder / "evidence" / name, role)
             step.advance()
-        report = summarise(
-            [assessment],
-            dataset=dataset,
-            phase=policy.phase,
-            run_id=request.folder.name,
-            command=request.command,
-            error=None,
-            notes=[*chosen.notes, *_notes(request, found)],
-            partial=chosen.partial,
-        )
-        write_report(report, [assessment.images], [assessment.differences], request.folder)
+        write_report(report, [assessment.images], [assessment.differences], folder)
         step.advance()
     return Result(report=report, folder=request.folder, error=None)
 

@@ -164,7 +164,7 @@ def write(predictions: Predictions, folder: Path, side: str) -> None:
         target = folder / f"{side}.{name}.parquet"
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            pq.write_table(table, partial)
+            pq.write_table(table, partial, write_page_checksum=True)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -176,7 +176,7 @@ def read(folder: Path, side: str) -> Predictions:
     for name in ("detections", "images"):
         path = folder / f"{side}.{name}.parquet"
         try:
-            tables.append(pq.read_table(path))
+            tables.append(pq.read_table(path, page_checksum_verification=True))
         except FileNotFoundError as error:
             raise EvidenceError("no such file", where=str(path), remedy="run `parity run` first") from error
         except (pa.ArrowInvalid, OSError) as error:

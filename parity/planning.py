@@ -217,8 +217,8 @@ def _plan(
         reason = (
             ""
             if needed is not None
-            else f"the change seen, {value:+.4f} %, is itself not under the limit of {limit_percent:g} %; no "
-            "number of images brings its interval inside"
+            else f"the change seen, {value:+.4f} %, is not under the limit of {limit_percent:g} %; if it is "
+            "real, no number of images brings its interval inside"
         )
     return Plan(
         source=source,

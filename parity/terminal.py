@@ -142,6 +142,9 @@ def show(report: Report, page: Path) -> None:
                 console.print(
                     Text(f"{one_line(pair.model)}: {criterion.name}: {one_line(criterion.message)}")
                 )
+    if report.phase == "comparison":
+        for note in report.notes:
+            console.print(Text(one_line(note)))
     stopped = " (of what was computed; the run stopped)" if report.error else ""
     console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict]), stopped))
     say(f"report: {_short(page)}")

@@ -63,7 +63,8 @@ class Evaluation:
 
     values: fractions from 0 to 1 by the names in METRICS; None has its reason in `undefined`.
     class_ap: AP@[.50:.95] by class, in the order of `truth.category_ids`; None where the class has no
-    ground truth that counts. class_boxes: int64 (classes,), the number of boxes that do.
+    ground truth that counts. class_boxes: int64 (classes,), the number of boxes that do. tied: detections
+    whose place behind another of their image and class was decided by the order given, for equal scores.
     """
 
     truth: IndexedTruth
@@ -71,6 +72,7 @@ class Evaluation:
     undefined: dict[str, str]
     class_ap: tuple[float | None, ...]
     class_boxes: NDArray[np.int64]
+    tied: int
     matches: Matches
 
 
@@ -132,6 +134,7 @@ def evaluate(
             float(precision[0, k].mean()) if truth.counted[0, k] else None for k in range(classes)
         ),
         class_boxes=truth.counted[0],
+        tied=_tied(by_cell, image_at, class_at, scores),
         matches=Matches(
             starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
             rows=kept_rows,
@@ -141,6 +144,17 @@ def evaluate(
             ignored=ignored[0, keep],
         ),
     )
+
+
+def _tied(
+    by_cell: NDArray[np.int64],
+    image_at: NDArray[np.int32],
+    class_at: NDArray[np.int32],
+    scores: NDArray[np.float64],
+) -> int:
+    """How many rows, by class, image and score, have all three of the row before them."""
+    same = [column[by_cell[1:]] == column[by_cell[:-1]] for column in (scores, image_at, class_at)]
+    return int(np.logical_and.reduce(same).sum())
 
 
 def _average_recall(

@@ -31,6 +31,7 @@ class Assessment:
     pair: Pair
     images: pd.DataFrame
     differences: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 def assess(
@@ -73,7 +74,7 @@ def assess(
         disagreement={kind: getattr(summary, kind) for kind in ("missing", "extra", "moved", "rescored")},
         units=measured.samples.units,
         silent=len(options.silent & frozenset(dataset.ground_truth.image_ids.tolist())),
-        classes=sections.class_evidence(measured.accuracy),
+        classes=sections.class_evidence(measured.accuracy, measured.identical),
         estimates={estimate.name: estimate for estimate in measured.estimates},
     )
     criteria = gate.judge(policy, evidence)
@@ -97,7 +98,16 @@ def assess(
         timings={step: round(seconds, 3) for step, seconds in timings.items()},
         provenance={**provenance, "dataset": sections.dataset_facts(dataset)},
     )
-    return Assessment(pair=pair, images=rows, differences=differences)
+    return Assessment(pair=pair, images=rows, differences=differences, notes=_tie_notes(model, measured.tied))
+
+
+def _tie_notes(model: str, tied: int) -> tuple[str, ...]:
+    if not tied:
+        return ()
+    told = (
+        f"{model}: {tied} detections have the score of another of their image and class, on one side or both"
+    )
+    return (f"{told}; the order in which they are stored decides, as in pycocotools.",)
 
 
 def summarise(
@@ -133,6 +143,7 @@ def summarise(
         notes=[
             *notes,
             *sections.notes(pairs),
+            *(note for assessment in assessments for note in assessment.notes),
             *(f"{name}: not run, since the run stopped." for name in not_run),
         ],
         error=str(error) if error else None,

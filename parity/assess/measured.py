@@ -71,12 +71,18 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Accuracy with intervals, the classified matching, and all estimates."""
+    """Accuracy with intervals, the classified matching, and all estimates.
+
+    identical: ids of classes of which both sides have the very same detections. tied: detections on both
+    sides that have the score of another of their image and class.
+    """
 
     accuracy: Accuracy
     samples: BootstrapSamples
+    identical: frozenset[int]
     classified: Classified
     estimates: list[Estimate]
+    tied: int
 
 
 def measure(
@@ -152,9 +158,26 @@ def measure(
             dataset, sides[0], sides[1], samples, variance.confidence, options.oracle_name
         ),
         samples=samples,
+        identical=_identical(reference.detections, candidate.detections, dataset),
         classified=classified,
         estimates=estimates,
+        tied=sum(side.tied for side in sides),
     )
+
+
+def _identical(reference: Detections, candidate: Detections, dataset: Dataset) -> frozenset[int]:
+    """Classes of which both sides have the same detections, number for number, in whatever order."""
+    sides = []
+    for side in (reference, candidate):
+        order = np.lexsort((*side.boxes.T, side.scores, side.image_ids, side.category_ids))
+        numbers = np.column_stack([side.image_ids, side.scores, side.boxes])[order]
+        sides.append((side.category_ids[order], numbers))
+    found = []
+    for category in dataset.categories:
+        spans = [numbers[slice(*np.searchsorted(ids, [category, category + 1]))] for ids, numbers in sides]
+        if np.array_equal(spans[0], spans[1]):
+            found.append(category)
+    return frozenset(found)
 
 
 def _groups(dataset: Dataset, truth: IndexedTruth, options: Options) -> NDArray[np.int64] | None:

@@ -11,7 +11,7 @@ from parity.accuracy.bootstrap import bootstrap_ap
 from parity.accuracy.coco import Detections, Evaluation, evaluate, index_truth
 from parity.accuracy.operating import boxes_of, counts_at
 from parity.agreement import Classified
-from parity.assess.estimates import Resampling, Sums, What, ratio
+from parity.assess.estimates import Function, Resampling, Sums, What, ratio
 from parity.criteria import Estimate
 from parity.dataset import GroundTruth
 
@@ -109,34 +109,38 @@ def agreement(
 def confidence(
     classified: Classified, images: NDArray[np.int64], score: float, how: Resampling
 ) -> list[Estimate]:
-    """The least squares line of candidate on reference scores over the pairs, and its shift at `score`."""
+    """Slope and offset of candidate on reference scores over the pairs, and the shift at `score`.
+
+    The line is that of the pairs' score changes on their mean scores (Bland and Altman 1986), not of one
+    side's scores on the other's: noise in what a line is drawn on flattens it, so that two equally noisy
+    sides would each seem shifted against the other. This way swapping the sides turns the shift's sign.
+    """
     matching = classified.matching
     rows = classified.reference_rows
     places = np.searchsorted(images, matching.reference.image_ids[rows])
-    # Around `score`, and as changes, so that the sums of a perfect copy cancel exactly.
-    x = matching.reference.scores[rows].astype(np.float64) - score
     y = classified.score_change
+    x = matching.reference.scores[rows].astype(np.float64) + y / 2 - score
     columns = (np.ones(len(x)), x, y, x * x, x * y)
     per_image = [np.bincount(places, w, how.images).astype(np.float64) for w in columns]
     sums = how.sums(*per_image)
-    functions = {
-        "slope": ("Slope of candidate on reference scores", lambda s: 1 + _slope(s)),
-        "offset": ("Offset of candidate on reference scores", lambda s: _shift(s) - score * _slope(s)),
-        "shift": (f"Shift of a reference score of {score:g}", _shift),
+    functions: dict[str, tuple[str, Function]] = {
+        "slope": ("Slope of candidate on reference scores", _slope),
+        "offset": ("Offset of candidate on reference scores", partial(_offset, score)),
+        "shift": (f"Shift of a score of {score:g}", _shift),
     }
     return [
         how.of_function(
             What(group="confidence", name=f"confidence.{name}", label=label),
             sums,
             function,
-            "fewer than two pairs with different scores",
+            "no pair to measure" if name == "shift" else "fewer than two pairs with different scores",
         )
         for name, (label, function) in functions.items()
     ]
 
 
-def _slope(s: Sums) -> NDArray[np.float64]:
-    """Slope of the change on the score. Columns of s: n, and sums of x, y, x x, x y."""
+def _trend(s: Sums) -> NDArray[np.float64]:
+    """Slope of the changes on the means, NaN without a spread. Columns: n, and sums of x, y, x x, x y."""
     squares = s[:, 0] * s[:, 3]
     spread = squares - s[:, 1] ** 2
     # All scores alike leave nothing but rounding.
@@ -144,7 +148,16 @@ def _slope(s: Sums) -> NDArray[np.float64]:
 
 
 def _shift(s: Sums) -> NDArray[np.float64]:
-    return ratio(s[:, 2] - _slope(s) * s[:, 1], s[:, 0])
+    """The change at a mean score of x = 0; the mean change where all scores are alike."""
+    return ratio(s[:, 2] - np.nan_to_num(_trend(s)) * s[:, 1], s[:, 0])
+
+
+def _slope(s: Sums) -> NDArray[np.float64]:
+    return (1 + _trend(s) / 2) / (1 - _trend(s) / 2)
+
+
+def _offset(score: float, s: Sums) -> NDArray[np.float64]:
+    return (_shift(s) - _trend(s) * score) / (1 - _trend(s) / 2)
 
 
 def pseudo_truth(

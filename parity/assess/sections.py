@@ -93,8 +93,8 @@ def class_p(reference: Evaluation, candidate: Evaluation, samples: BootstrapSamp
     return two_sided_p(changes[~np.isnan(changes)], after - before, int(samples.class_units[k]))
 
 
-def class_evidence(accuracy: Accuracy) -> list[ClassEvidence]:
-    """What the criterion of the worst class looks at."""
+def class_evidence(accuracy: Accuracy, identical: frozenset[int]) -> list[ClassEvidence]:
+    """What the criterion of the worst class looks at. identical: ids of classes with equal detections."""
     return [
         ClassEvidence(
             name=entry.name,
@@ -104,6 +104,7 @@ def class_evidence(accuracy: Accuracy) -> list[ClassEvidence]:
             p=entry.p_value,
             reason=entry.difference.reason,
             found=bool(entry.reference or entry.candidate),
+            identical=entry.category_id in identical,
         )
         for entry in accuracy.classes
     ]

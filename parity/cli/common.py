@@ -8,7 +8,7 @@ import secrets
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -69,7 +69,11 @@ def errors(debug: bool, out: Path | None = None) -> Iterator[None]:
 def _fail(error: ParityError, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exception(error)
-    typer.echo(f"error: {error}", err=True)
+    from parity.report.text import visible
+
+    # What files and servers say is shown, never obeyed: no escape sequence reaches the terminal.
+    for line in f"error: {error}".split("\n"):
+        typer.echo(visible(line), err=True)
     raise typer.Exit(error.exit_code) from None
 
 
@@ -84,11 +88,13 @@ def new_folder(out: Path, phase: str) -> Path:
     return (writable(out) / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()
 
 
-def writable_file(wanted: str | None) -> Path | None:
+def writable_file(wanted: str | None, inputs: Sequence[Path] = ()) -> Path | None:
     """The file of --json; None without one or for standard output. Raises UsageError if it can't be."""
     if wanted is None or wanted == STDOUT:
         return None
     path = Path(wanted)
+    if any(path.resolve() == each.resolve() for each in inputs):
+        raise UsageError("one of the inputs", where=f"--json {wanted}", remedy="name another file")
     if path.is_dir() or not path.resolve().parent.is_dir():
         raise UsageError(
             "a folder" if path.is_dir() else "its folder does not exist",

@@ -69,7 +69,7 @@ def compare_command(
         from parity.report.files import write_whole
         from parity.terminal import RichProgress, say
 
-        copy = writable_file(json_file)
+        copy = writable_file(json_file, [reference, candidate, annotations])
         folder = new_folder(Path("reports"), "comparison") if out is None else writable(out).resolve()
         request = Comparison(
             reference=reference,

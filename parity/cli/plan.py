@@ -56,7 +56,7 @@ def plan_command(
 
         if not limit > 0:
             raise UsageError(f"{limit:g} percent", where="--limit", expected="a number over 0")
-        copy = writable_file(json_file)
+        copy = writable_file(json_file, [annotations, *([] if source is None else [source])])
         found = read_annotations(annotations)
         if source is None:
             plans = _simulated(found, limit, confidence, resamples, seed, detections)

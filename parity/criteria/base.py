@@ -68,7 +68,7 @@ class ClassEvidence:
     """One class' AP change as a fraction, its interval, and how likely chance alone gives one as large.
 
     p: two-sided, None without a change that could be tested. boxes: ground truth that counts. found: whether
-    either side has any AP to lose.
+    either side has any AP to lose. identical: whether both sides have the very same detections of it.
     """
 
     name: str
@@ -78,6 +78,7 @@ class ClassEvidence:
     p: float | None
     reason: str
     found: bool = True
+    identical: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ class ConfidenceShiftParameters(Parameters):
 
 
 class ConfidenceShift(EstimateCriterion):
-    """What the line of candidate on reference scores makes of a score at the production threshold."""
+    """How far scores are shifted at the production threshold, by a line through all pairs."""
 
     name = "confidence_shift"
     estimate = "confidence.shift"

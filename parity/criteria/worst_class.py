@@ -85,6 +85,8 @@ def _decide(classes: Sequence[ClassEvidence], parameters: WorstClassParameters) 
 
 
 def _inside(entry: ClassEvidence, limit: float) -> bool:
+    if entry.identical and entry.change == 0:
+        return True  # Whatever is drawn, equal detections have equal AP.
     if entry.change is None or entry.interval is None:
         return False
     return all(keeps(100 * value, limit, "within") for value in (entry.change, *entry.interval))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from parity.errors import UsageError
@@ -39,17 +42,39 @@ def check_folder(folder: Path, inputs: Sequence[Path]) -> None:
         )
 
 
-def remove_comparison(folder: Path) -> None:
-    """Remove an earlier comparison's report and tables, so that none can pass for the new one's."""
-    models = _earlier_models(folder)
-    if models is None:
-        return
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A folder to write a report into, which takes `folder`'s place when the context ends well.
+
+    An error, a full disk included, leaves `folder` as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    staging.chmod(0o755)
+    try:
+        yield staging
+        if folder.exists():
+            _replace(staging, folder)
+        else:
+            staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _replace(staging: Path, folder: Path) -> None:
+    """Put a new report in an earlier one's place, so that nothing of that can pass for the new one's."""
+    models = _earlier_models(folder) or []
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     for model in models:
         for role in ROLES:
             for table in ("detections", "images"):
                 (folder / EVIDENCE / model / f"{role}.{table}.parquet").unlink(missing_ok=True)
+    written = [path for path in staging.rglob("*") if path.is_file()]
+    for path in sorted(written, key=lambda path: path.name in FILES):
+        target = folder / path.relative_to(staging)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -32,6 +32,9 @@ class Detection(msgspec.Struct, gc=False):
     file_name: Any = None
 
 
+MOST_EXAMINED = 2_000_000
+"""Elements that are gone through; by then a file that is no list of detections is known."""
+
 _ELEMENT = msgspec.json.Decoder(Detection)
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _TOKENS = re.compile(rb'"|\\.|-?\b(?:NaN|Infinity)\b', re.DOTALL)
@@ -131,7 +134,7 @@ def _faults(elements: list[msgspec.Raw]) -> dict[str, tuple[int, list[str]]]:
     """Kinds of fault, each with its number and where the first few are."""
     counts: defaultdict[str, int] = defaultdict(int)
     shown: defaultdict[str, list[str]] = defaultdict(list)
-    for i, element in enumerate(elements):
+    for i, element in enumerate(elements[:MOST_EXAMINED]):
         for kind, value in _element_faults(element):
             counts[kind] += 1
             if counts[kind] <= FEW:

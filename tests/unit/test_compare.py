@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -121,6 +122,11 @@ def test_swapping_the_sides_flips_every_sign(tmp_path: Path, files: Files) -> No
         there, back = one["difference"][name], other["difference"][name]
         assert there["value"] == -back["value"]
         assert there["interval"] == [-back["interval"][1], -back["interval"][0]]
+    shifts = [
+        next(e for e in pair_of(f, tmp_path / f"s{i}")["estimates"] if e["name"] == "confidence.shift")
+        for i, f in enumerate((files, swapped))
+    ]
+    assert shifts[0]["value"] == pytest.approx(-shifts[1]["value"], abs=1e-12)
     for there, back in zip(one["classes"], other["classes"], strict=True):
         assert there["difference"]["value"] == -back["difference"]["value"]
         assert there["p_value"] == back["p_value"]
@@ -182,7 +188,10 @@ def test_a_candidate_that_scores_low_is_seen_although_its_ap_is_the_same(tmp_pat
     assert criterion(pair, "map_variance")["outcome"] == "PASS"
     shift = criterion(pair, "confidence_shift")
     assert shift["outcome"] == "FAIL"
-    assert shift["observed"] == pytest.approx(-0.05, abs=1e-6)
+    # A mean of 0.5 is 0.526 on one side and 0.474 on the other.
+    assert shift["observed"] == pytest.approx(-0.1 * 0.5 / 0.95, abs=1e-6)
+    slope = next(e for e in pair["estimates"] if e["name"] == "confidence.slope")
+    assert slope["value"] == pytest.approx(0.9, abs=1e-5)
 
 
 def test_a_repeat_gives_the_noise_floor(tmp_path: Path, files: Files) -> None:
@@ -447,3 +456,66 @@ def test_chance_does_not_cost_a_rare_class(tmp_path: Path) -> None:
         pair = pair_of(files, tmp_path / f"out{seed}", "--resamples", "200")
         alarms += criterion(pair, "worst_class")["outcome"] == "FAIL"
     assert alarms <= 1
+
+
+def test_an_input_is_never_the_json_copy(tmp_path: Path, files: Files) -> None:
+    before = files.reference.read_bytes()
+    assert compare(files, tmp_path / "out", "--json", str(files.reference)).exit_code == 2
+    assert files.reference.read_bytes() == before
+
+
+def test_a_disk_that_fills_up_leaves_an_earlier_report_as_it_was(
+    tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    pair_of(files, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("parity.report.write_html", full)
+    result = compare(files, out)
+    assert result.exit_code == 3
+    assert "No space left" in result.output
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_escape_sequences_of_a_file_do_not_reach_the_terminal(tmp_path: Path, files: Files) -> None:
+    files.candidate.write_text(json.dumps({"\x1b]0;owned\x07": 1}))
+    result = compare(files, tmp_path / "out")
+    assert result.exit_code == 3
+    assert "\x1b" not in result.output
+    assert "<U+001B>" in result.output
+
+
+def test_ties_are_counted_in_the_notes(tmp_path: Path) -> None:
+    document = made.coco_document()
+    rows = made.results(document, decimals=1, extra=15)
+    report = report_of(made.write(tmp_path / "in", document, rows, rows), tmp_path / "out")
+    assert "have the score of another of their image and class" in " ".join(report["notes"])
+
+
+def test_a_class_in_one_image_can_pass_when_its_detections_are_the_same(tmp_path: Path) -> None:
+    document = made.coco_document()
+    first = document["images"][0]["id"]
+    lone = {
+        "id": 9999,
+        "image_id": first,
+        "category_id": 99,
+        "bbox": [5, 5, 50, 50],
+        "area": 2500,
+        "iscrowd": 0,
+    }
+    document["categories"].append({"id": 99, "name": "once"})
+    document["annotations"].append(lone)
+    rows = [
+        *made.results(document),
+        {"image_id": first, "category_id": 99, "bbox": [6, 5, 50, 50], "score": 0.9},
+    ]
+    same = pair_of(made.write(tmp_path / "same", document, rows, rows), tmp_path / "out1")
+    assert criterion(same, "worst_class")["outcome"] == "PASS"
+    moved = [{**row, "bbox": [9, 5, 50, 50]} if row["category_id"] == 99 else row for row in rows]
+    other = pair_of(made.write(tmp_path / "moved", document, rows, moved), tmp_path / "out2")
+    assert criterion(other, "worst_class")["outcome"] == "INCONCLUSIVE"

@@ -95,7 +95,7 @@ def test_fewer_images_than_measured_can_do() -> None:
 def test_a_change_at_or_over_the_limit_needs_no_number_of_images(value: float) -> None:
     made = plan(value, (value - 0.05, value + 0.05))
     assert made.needed is None
-    assert "is itself not under the limit of 0.1 %" in made.reason
+    assert "is not under the limit of 0.1 %" in made.reason
     assert made.rows
 
 
