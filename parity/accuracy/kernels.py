@@ -8,107 +8,21 @@ positive, `ignored` for one that counts neither way. Neither bit set is a false 
 """
 
 # Compiled loops over plain arrays: they take them by position, and cutting them smaller would hide the order
-# of decisions that has to be the same as in pycocotools.
-# ruff: noqa: C901, PLR0912, PLR0915
+# of decisions that has to be the same as in pycocotools. Numba takes 0.05 s for each kind of `min` and `max`.
+# ruff: noqa: C901, FURB136, PLR0912, PLR1730
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.compiled import compiled
+from parity.compiled import compiled, helper
 
 EPSILON = float(np.spacing(1))
 THRESHOLD_COUNT = 10
 EVERY_THRESHOLD = np.uint16((1 << THRESHOLD_COUNT) - 1)
 
 
-@compiled
-def _overlaps(
-    detected: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    boxes: NDArray[np.float64],
-    crowd: NDArray[np.bool_],
-    overlaps: NDArray[np.float64],
-) -> None:
-    """Fill `overlaps[d, g]` with pycocotools' IoU; with a crowd region, the detection's share inside it."""
-    for d in range(len(rows)):
-        x, y, w, h = (
-            detected[rows[d], 0],
-            detected[rows[d], 1],
-            detected[rows[d], 2],
-            detected[rows[d], 3],
-        )
-        for g in range(len(boxes)):
-            gx, gy, gw, gh = boxes[g, 0], boxes[g, 1], boxes[g, 2], boxes[g, 3]
-            overlaps[d, g] = 0.0
-            width = min(w + x, gw + gx) - max(x, gx)
-            if width <= 0:
-                continue
-            height = min(h + y, gh + gy) - max(y, gy)
-            if height <= 0:
-                continue
-            shared = width * height
-            overlaps[d, g] = shared / (w * h if crowd[g] else w * h + gw * gh - shared)
-
-
-@compiled
-def _assign(
-    overlaps: NDArray[np.float64],
-    detections: int,
-    order: NDArray[np.int64],
-    ignore: NDArray[np.bool_],
-    crowd: NDArray[np.bool_],
-    floor: float,
-    best: NDArray[np.int64],
-    taken: NDArray[np.bool_],
-) -> None:
-    """Fill `best[d]` with the ground truth given to detection d, or -1, best scores choosing first.
-
-    `order` has the ground truth that counts before the ignored. The last of equal overlaps wins, as in
-    pycocotools; a crowd region can be given away any number of times.
-    """
-    taken[: len(order)] = False
-    for d in range(detections):
-        overlap = floor
-        found = -1
-        for g in order:
-            if taken[g] and not crowd[g]:
-                continue
-            if found > -1 and not ignore[found] and ignore[g]:
-                break
-            if overlaps[d, g] < overlap:
-                continue
-            overlap = overlaps[d, g]
-            found = g
-        best[d] = found
-        if found > -1:
-            taken[found] = True
-
-
-@compiled
-def _order_truth(
-    areas: NDArray[np.float64],
-    crowd: NDArray[np.bool_],
-    low: float,
-    high: float,
-    ignore: NDArray[np.bool_],
-    order: NDArray[np.int64],
-) -> None:
-    """Fill `ignore[g]`, and `order` with the ground truth that counts before the ignored, else as it came."""
-    place = 0
-    for g in range(len(areas)):
-        ignore[g] = crowd[g] or areas[g] < low or areas[g] > high
-        if not ignore[g]:
-            order[place] = g
-            place += 1
-    for g in range(len(areas)):
-        if ignore[g]:
-            order[place] = g
-            place += 1
-
-
-@compiled
 def match_detections(
     starts: NDArray[np.int64],
     rows: NDArray[np.int64],
@@ -133,19 +47,148 @@ def match_detections(
     Returns matched and ignored, both uint16 (areas, n), and each detection's place in its image and class,
     int32 (n,). Places from `most` on are cut off: ignored everywhere.
     """
-    areas = len(area_ranges)
-    matched = np.zeros((areas, len(rows)), np.uint16)
-    ignored = np.zeros((areas, len(rows)), np.uint16)
+    matched = np.zeros((len(area_ranges), len(rows)), np.uint16)
+    ignored = np.zeros((len(area_ranges), len(rows)), np.uint16)
     places = np.empty(len(rows), np.int32)
-    largest = 1
-    for k in range(len(truth_starts) - 1):
-        largest = max(largest, truth_starts[k + 1] - truth_starts[k])
-    taken = np.zeros(largest, np.bool_)
-    ignore = np.zeros(largest, np.bool_)
-    order = np.zeros(largest, np.int64)
-    best = np.full(most, -1, np.int64)
-    sizes = np.zeros(most, np.float64)
-    overlaps = np.zeros((most, 16), np.float64)
+    largest = _largest_cell(truth_starts, truth_images)
+    _match(
+        starts, rows, ranks, images, detected, truth_starts, truth_images, truth_boxes, truth_areas,
+        truth_crowd, area_ranges, thresholds, matched, ignored, places,
+        np.empty((most, largest)), np.empty(most), np.empty(most, np.int64), np.empty(most, np.int64),
+        np.empty(most, np.int64), np.empty(largest, np.int64), np.empty(largest, np.bool_),
+    )  # fmt: skip
+    return matched, ignored, places
+
+
+def _largest_cell(starts: NDArray[np.int64], images: NDArray[np.int32]) -> int:
+    """The most boxes of one image and class, at least 1; they come by class, from `starts`, and image."""
+    begins = np.ones(len(images) + 1, np.bool_)
+    begins[1:-1] = images[1:] != images[:-1]
+    begins[starts] = True
+    return int(np.diff(np.flatnonzero(begins)).max(initial=1))
+
+
+@helper
+def _overlaps(
+    detected: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    first: int,
+    boxes: NDArray[np.float64],
+    crowd: NDArray[np.bool_],
+    g0: int,
+    n: int,
+    m: int,
+    overlaps: NDArray[np.float64],
+) -> None:
+    """Fill `overlaps[d, g]` with pycocotools' IoU; with a crowd region, the detection's share inside it."""
+    for d in range(n):
+        row = rows[first + d]
+        x, y, w, h = detected[row, 0], detected[row, 1], detected[row, 2], detected[row, 3]
+        for g in range(m):
+            gx, gy, gw, gh = boxes[g0 + g, 0], boxes[g0 + g, 1], boxes[g0 + g, 2], boxes[g0 + g, 3]
+            right = w + x if w + x < gw + gx else gw + gx
+            bottom = h + y if h + y < gh + gy else gh + gy
+            width = right - (x if x > gx else gx)
+            height = bottom - (y if y > gy else gy)
+            overlap = 0.0
+            if width > 0 and height > 0:
+                shared = width * height
+                overlap = shared / (w * h if crowd[g0 + g] else w * h + gw * gh - shared)
+            overlaps[d, g] = overlap
+
+
+@helper
+def _order_truth(
+    areas: NDArray[np.float64],
+    crowd: NDArray[np.bool_],
+    g0: int,
+    m: int,
+    low: float,
+    high: float,
+    order: NDArray[np.int64],
+) -> int:
+    """Fill `order` with the ground truth that counts before the ignored, else as it came; how many count."""
+    place = 0
+    counting = 0
+    for last in range(2):
+        counting = place
+        for g in range(m):
+            ignore = crowd[g0 + g] or areas[g0 + g] < low or areas[g0 + g] > high
+            if ignore == (last == 1):
+                order[place] = g
+                place += 1
+    return counting
+
+
+@helper
+def _assign(
+    overlaps: NDArray[np.float64],
+    n: int,
+    m: int,
+    order: NDArray[np.int64],
+    counting: int,
+    crowd: NDArray[np.bool_],
+    g0: int,
+    floor: float,
+    best: NDArray[np.int64],
+    taken: NDArray[np.bool_],
+) -> None:
+    """Fill `best[d]` with the place in `order` of the ground truth given to detection d, or -1.
+
+    Best scores choose first. The first `counting` of `order` count, the others are ignored. The last of
+    equal overlaps wins, as in pycocotools; a crowd region can be given away any number of times.
+    """
+    for g in range(m):
+        taken[g] = False
+    for d in range(n):
+        overlap = floor
+        found = -1
+        for place in range(m):
+            if place == counting and found > -1:
+                break
+            g = order[place]
+            if taken[g] or overlaps[d, g] < overlap:
+                continue
+            overlap = overlaps[d, g]
+            found = place
+        best[d] = found
+        if found > -1:
+            g = order[found]
+            taken[g] = not crowd[g0 + g]
+
+
+@compiled
+def _match(
+    starts: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    ranks: NDArray[np.int64],
+    images: NDArray[np.int32],
+    detected: NDArray[np.float64],
+    truth_starts: NDArray[np.int64],
+    truth_images: NDArray[np.int32],
+    truth_boxes: NDArray[np.float64],
+    truth_areas: NDArray[np.float64],
+    truth_crowd: NDArray[np.bool_],
+    area_ranges: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
+    matched: NDArray[np.uint16],
+    ignored: NDArray[np.uint16],
+    places: NDArray[np.int32],
+    overlaps: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    best: NDArray[np.int64],
+    hits: NDArray[np.int64],
+    drops: NDArray[np.int64],
+    order: NDArray[np.int64],
+    taken: NDArray[np.bool_],
+) -> None:
+    """Fill matched, ignored and places for `match_detections`.
+
+    overlaps: (most, largest) to work in, for the largest number of boxes of an image and class; sizes, best:
+    (most,); order, taken: (largest,).
+    """
+    areas = len(area_ranges)
+    most = len(sizes)
     for k in range(len(starts) - 1):
         first = starts[k]
         g = truth_starts[k]
@@ -154,47 +197,55 @@ def match_detections(
             last = first
             while last < starts[k + 1] and images[rows[last]] == image:
                 places[ranks[rows[last]]] = last - first
-                if last - first >= most:
-                    ignored[:, ranks[rows[last]]] = EVERY_THRESHOLD
                 last += 1
             while g < truth_starts[k + 1] and truth_images[g] < image:
                 g += 1
             end = g
             while end < truth_starts[k + 1] and truth_images[end] == image:
                 end += 1
-            n = min(last - first, most)
-            cell = rows[first : first + n]
-            first = last
-            for d in range(n):
-                sizes[d] = detected[cell[d], 2] * detected[cell[d], 3]
-            if end == g:
+            n = last - first
+            if n > most:
+                n = most
+            for i in range(first, last):
+                row = rows[i]
+                size = detected[row, 2] * detected[row, 3]
+                if i - first < n:
+                    sizes[i - first] = size
+                for a in range(areas):
+                    # Cut off, or in a cell without ground truth.
+                    if i - first >= n or (
+                        end == g and (size < area_ranges[a, 0] or size > area_ranges[a, 1])
+                    ):
+                        ignored[a, ranks[row]] = EVERY_THRESHOLD
+            if end > g:
+                _overlaps(detected, rows, first, truth_boxes, truth_crowd, g, n, end - g, overlaps)
+            for a in range(areas if end > g else 0):
+                low = area_ranges[a, 0]
+                high = area_ranges[a, 1]
+                counting = _order_truth(truth_areas, truth_crowd, g, end - g, low, high, order)
                 for d in range(n):
-                    for a in range(areas):
-                        if sizes[d] < area_ranges[a, 0] or sizes[d] > area_ranges[a, 1]:
-                            ignored[a, ranks[cell[d]]] = EVERY_THRESHOLD
-                continue
-            crowd = truth_crowd[g:end]
-            if end - g > overlaps.shape[1]:
-                overlaps = np.zeros((most, 2 * (end - g)), np.float64)
-            _overlaps(detected, cell, truth_boxes[g:end], crowd, overlaps)
-            for a in range(areas):
-                low, high = area_ranges[a]
-                _order_truth(truth_areas[g:end], crowd, low, high, ignore, order)
+                    hits[d] = 0
+                    drops[d] = 0
                 for t in range(len(thresholds)):
-                    bit = np.uint16(1 << t)
-                    floor = min(thresholds[t], 1 - 1e-10)
-                    _assign(overlaps, n, order[: end - g], ignore, crowd, floor, best, taken)
+                    bit = 1 << t
+                    floor = thresholds[t] if thresholds[t] < 1 - 1e-10 else 1 - 1e-10
+                    _assign(overlaps, n, end - g, order, counting, truth_crowd, g, floor, best, taken)
                     for d in range(n):
-                        outside = sizes[d] < low or sizes[d] > high
-                        if best[d] > -1 and not ignore[best[d]]:
-                            matched[a, ranks[cell[d]]] |= bit
-                        elif best[d] > -1 or outside:
-                            ignored[a, ranks[cell[d]]] |= bit
+                        found = best[d]
+                        if -1 < found < counting:
+                            hits[d] |= bit
+                        elif found > -1 or sizes[d] < low or sizes[d] > high:
+                            drops[d] |= bit
+                for d in range(n):
+                    # Most detections are neither, and places in memory far apart are dear.
+                    if hits[d] | drops[d]:
+                        rank = ranks[rows[first + d]]
+                        matched[a, rank] = hits[d]
+                        ignored[a, rank] = drops[d]
+            first = last
             g = end
-    return matched, ignored, places
 
 
-@compiled
 def average_precision(
     starts: NDArray[np.int64],
     matched: NDArray[np.uint16],
@@ -207,36 +258,59 @@ def average_precision(
     matched, ignored: of one area range, classes in blocks from `starts`, falling score within. boxes: the
     ground truth that counts per class; rows of classes without any are 0 and mean nothing.
     """
-    result = np.zeros((len(boxes), THRESHOLD_COUNT), np.float64)
-    precision = np.zeros((THRESHOLD_COUNT, max(1, boxes.max() if len(boxes) else 1)), np.float64)
+    result = np.zeros((len(boxes), THRESHOLD_COUNT))
+    precision = np.zeros((THRESHOLD_COUNT, int(boxes.max(initial=1))))
+    hits, misses = np.zeros(THRESHOLD_COUNT, np.int64), np.zeros(THRESHOLD_COUNT, np.int64)
+    _interpolate(starts, matched, ignored, boxes, recalls, hits, misses, precision, result)
+    return result
+
+
+@compiled
+def _interpolate(
+    starts: NDArray[np.int64],
+    matched: NDArray[np.uint16],
+    ignored: NDArray[np.uint16],
+    boxes: NDArray[np.int64],
+    recalls: NDArray[np.float64],
+    hits: NDArray[np.int64],
+    own_misses: NDArray[np.int64],
+    precision: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    """Fill `result` for `average_precision`; hits, own_misses (10,) and precision (10, boxes) to work in."""
     for k in range(len(boxes)):
         if boxes[k] == 0:
             continue
-        hits = np.zeros(THRESHOLD_COUNT, np.int64)
-        own_misses = np.zeros(THRESHOLD_COUNT, np.int64)
         misses = 0
+        for t in range(THRESHOLD_COUNT):
+            hits[t] = 0
+            own_misses[t] = 0
         for i in range(starts[k], starts[k + 1]):
-            if matched[i] | ignored[i] == 0:
+            hit = matched[i]
+            ignore = ignored[i]
+            if hit | ignore == 0:
                 misses += 1
                 continue
-            if ignored[i] == EVERY_THRESHOLD:
+            if ignore == EVERY_THRESHOLD:
                 continue
             for t in range(THRESHOLD_COUNT):
-                if matched[i] >> t & 1:
-                    hits[t] += 1
-                    precision[t, hits[t] - 1] = hits[t] / (misses + own_misses[t] + hits[t] + EPSILON)
-                elif not ignored[i] >> t & 1:
+                if hit >> t & 1:
+                    count = hits[t] + 1
+                    hits[t] = count
+                    precision[t, count - 1] = count / (misses + own_misses[t] + count + EPSILON)
+                elif not ignore >> t & 1:
                     own_misses[t] += 1
         for t in range(THRESHOLD_COUNT):
             for j in range(hits[t] - 1, 0, -1):
-                precision[t, j - 1] = max(precision[t, j - 1], precision[t, j])
+                above = precision[t, j]
+                precision[t, j - 1] = above if above > precision[t, j - 1] else precision[t, j - 1]
             # Precision at recall r is that of the first true positive whose recall reaches r.
             j = 0
-            for recall in recalls:
-                while j < hits[t] and (j + 1) / boxes[k] < recall:
+            total = 0.0
+            for r in range(len(recalls)):
+                while j < hits[t] and (j + 1) / boxes[k] < recalls[r]:
                     j += 1
                 if j == hits[t]:
                     break
-                result[k, t] += precision[t, j]
-            result[k, t] /= len(recalls)
-    return result
+                total += precision[t, j]
+            result[k, t] = total / len(recalls)

@@ -13,8 +13,9 @@ A lane in which an event's image was not drawn may take part: precision there is
 drawn before, at which as many recall thresholds are attained.
 """
 
-# Compiled loops over plain arrays, which they take by position; l is a lane.
-# ruff: noqa: C901, E741, PLR0912
+# Compiled loops over plain arrays, which they take by position; l is a lane. `min` and `max`
+# take Numba longer to compile.
+# ruff: noqa: C901, E741, FURB136, PLR0912, PLR1730
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from parity.accuracy.draws import CHUNK
 from parity.accuracy.resampling import Events
-from parity.compiled import compiled
+from parity.compiled import compiled, helper
 
 LANES = CHUNK
 _EPSILON = float(np.spacing(1))
@@ -33,24 +34,55 @@ _EVERY_THRESHOLD = (1 << _THRESHOLDS) - 1
 _BLOCK = 64
 
 
-@compiled
-def _recalls_reached(boxes: int, recalls: NDArray[np.float64], reached: NDArray[np.uint8]) -> None:
-    """Fill `reached[h]` with the number of recall thresholds that h true positives of `boxes` attain.
+def resample_precision(
+    weights: NDArray[np.uint8],
+    boxes: NDArray[np.int64],
+    events: Events,
+    recalls: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    """Fill `result` (sides, classes, LANES, 3) with AP@[.50:.95], AP50 and AP75; NaN where no box was drawn.
+
+    weights: (images, LANES). boxes: (classes, LANES), from `count_boxes`. recalls: ascending.
+    """
+    longest = int(np.diff(events.starts, axis=1).max(initial=0))
+    rows = min(longest, _BLOCK + int(events.place.max(initial=0)) + 1)
+    lane, table, block = (LANES,), (_THRESHOLDS, LANES), (rows, LANES)
+    _resample(
+        weights, boxes, events, recalls,
+        np.empty((longest, LANES), np.int32), np.empty(block, np.int32), np.empty(block, np.int32),
+        np.empty(block, np.uint8), np.empty(lane, np.int32), np.empty(lane, np.int32),
+        np.empty(table, np.int32), np.empty(table, np.int32), np.empty(table, np.uint8),
+        np.empty(table), np.empty(table), np.empty(lane, np.int32), np.empty(lane, np.int32),
+        np.empty(lane, np.uint8), np.empty(lane, np.uint8),
+        np.zeros((LANES, int(boxes.max(initial=0)) + 1), np.uint8),
+        result,
+    )  # fmt: skip
+
+
+@helper
+def _recalls_reached(boxes: int, recalls: NDArray[np.float64], lane: int, reached: NDArray[np.uint8]) -> None:
+    """Fill `reached[lane, h]` with the number of recall thresholds that h true positives of `boxes` attain.
 
     Recall 0 belongs to the first true positive, so that without any nothing is attained.
     """
     filled = 0
     for r in range(len(recalls)):
         # Rounding is monotone, so the number needed is this or one more.
-        needed = max(1, int(recalls[r] * boxes))
+        needed = np.int64(recalls[r] * boxes)
+        if needed < 1:
+            needed = 1
         if needed / boxes < recalls[r]:
             needed += 1
-        reached[filled:needed] = r
-        filled = max(filled, needed)
-    reached[filled : boxes + 1] = len(recalls)
+        for h in range(filled, needed):
+            reached[lane, h] = r
+        if needed > filled:
+            filled = needed
+    for h in range(filled, boxes + 1):
+        reached[lane, h] = len(recalls)
 
 
-@compiled
+@helper
 def _add(weights: NDArray[np.uint8], image: int, fate: int, sums: NDArray[np.int32]) -> None:
     """Add the image's weights at the thresholds in `fate`; sums[t] holds threshold t less threshold t + 1."""
     steps = fate ^ (fate >> 1)
@@ -66,12 +98,13 @@ def _add(weights: NDArray[np.uint8], image: int, fate: int, sums: NDArray[np.int
         t += 1
 
 
-@compiled
+@helper
 def _accumulate(
     events: Events,
     first: int,
     last: int,
     weights: NDArray[np.uint8],
+    misses: NDArray[np.int32],
     drawn: NDArray[np.int32],
     events_drawn: NDArray[np.int32],
     not_hits: NDArray[np.int32],
@@ -79,16 +112,19 @@ def _accumulate(
 ) -> None:
     """Go once through the events of a class and sum up what is drawn.
 
-    drawn: (last - first, LANES), detections drawn up to each event. The others, (LANES,) and
-    (thresholds, LANES), are totals.
+    misses: (LANES,), to work in. drawn: (last - first, LANES), detections drawn up to each event. The others,
+    (LANES,) and (thresholds, LANES), are totals.
     """
     # Taken out once, because that counts references in atomic operations.
     starts, ends, false_images = events.false_starts, events.false_ends, events.false_images
     images, fate_hits, fate_ignored = events.images, events.hits, events.ignored
-    misses = np.zeros(LANES, np.int32)
-    events_drawn[:] = 0
-    not_hits[:] = 0
-    ignored[:] = 0
+    for l in range(LANES):
+        misses[l] = 0
+        events_drawn[l] = 0
+    for t in range(_THRESHOLDS):
+        for l in range(LANES):
+            not_hits[t, l] = 0
+            ignored[t, l] = 0
     for e in range(first, last):
         for i in range(starts[e], ends[e]):
             image = false_images[i]
@@ -102,7 +138,7 @@ def _accumulate(
         if fate_hits[e] != _EVERY_THRESHOLD:
             _add(weights, image, _EVERY_THRESHOLD & ~fate_hits[e], not_hits)
         if fate_ignored[e] != 0:
-            _add(weights, image, fate_ignored[e], ignored)
+            _add(weights, image, _EVERY_THRESHOLD & fate_ignored[e], ignored)
     for t in range(_THRESHOLDS - 2, -1, -1):
         for l in range(LANES):
             not_hits[t, l] += not_hits[t + 1, l]
@@ -110,33 +146,7 @@ def _accumulate(
             ignored[t, l] += ignored[t + 1, l]
 
 
-@compiled
-def _interpolate(
-    t: int,
-    hits: NDArray[np.int32],
-    found: NDArray[np.int32],
-    reached: NDArray[np.uint8],
-    now: NDArray[np.uint8],
-    after: NDArray[np.uint8],
-    highest: NDArray[np.float64],
-    total: NDArray[np.float64],
-) -> None:
-    """Give the recall thresholds above `hits` the highest precision so far, then count this one in.
-
-    found: (LANES,), hits and misses. reached: (LANES, hits). after: (thresholds, LANES), how many recall
-    thresholds have no precision yet. highest, total: (thresholds, LANES), of precision.
-    """
-    for l in range(LANES):
-        now[l] = reached[l, np.uint32(hits[l])]
-    for l in range(LANES):
-        total[t, l] += highest[t, l] * np.int32(np.int32(after[t, l]) - np.int32(now[l]))
-        after[t, l] = now[l]
-    for l in range(LANES):
-        precision = hits[l] / (found[l] + _EPSILON)
-        highest[t, l] = max(highest[t, l], precision)
-
-
-@compiled
+@helper
 def _visit_block(
     events: Events,
     last: int,
@@ -158,8 +168,9 @@ def _visit_block(
 ) -> None:
     """Visit events last, last - 1, and so on, `size` of them, at threshold t.
 
-    weights, drawn, events_drawn: (size, LANES), row r for event last - r. Those of
-    `_interpolate` and totals are (thresholds, LANES). hits, found, now, copy: (LANES,), to work in.
+    weights, drawn, events_drawn: (size, LANES), row r for event last - r. reached: (LANES, hits). after:
+    (thresholds, LANES), how many recall thresholds have no precision yet. highest, total: (thresholds,
+    LANES), of precision. hits, found, now, copy: (LANES,), to work in; `found` are hits and misses.
     """
     mixed, place, asked = events.mixed, events.place, events.asked
     fate_hits, fate_ignored = events.hits, events.ignored
@@ -167,33 +178,44 @@ def _visit_block(
     replayed = 0
     for r in range(size):
         e = last - r
-        if mixed[e] & bit and r >= replayed:
-            replayed = r + place[e] + 1
+        # How often to go through the run of ties that ends here, or through this event alone.
+        rounds = 0
+        if mixed[e] & bit:
+            if r >= replayed:
+                replayed = r + place[e] + 1
+                for l in range(LANES):
+                    rounds = weights[r, l] if weights[r, l] > rounds else rounds
+        elif asked[e] & bit:
+            rounds = 1
+        if rounds > 0:
             for l in range(LANES):
                 hits[l] = events_drawn[r, l] - not_hits[t, l]
             for l in range(LANES):
                 found[l] = drawn[r, l] - ignored[t, l]
-            most = 0
-            for l in range(LANES):
-                most = max(most, weights[r, l])
-            for c in range(most, 0, -1):
+        for c in range(rounds, 0, -1):
+            alone = not mixed[e] & bit
+            if not alone:
                 for l in range(LANES):
                     copy[l] = weights[r, l] >= c
-                for j in range(e, last - replayed, -1):
-                    if fate_ignored[j] & bit:
-                        continue
-                    if fate_hits[j] & bit:
-                        _interpolate(t, hits, found, reached, now, after, highest, total)
-                        for l in range(LANES):
-                            hits[l] -= copy[l]
+            for j in range(e, e - 1 if alone else last - replayed, -1):
+                if fate_ignored[j] & bit:
+                    continue
+                if fate_hits[j] & bit:
+                    # The recall thresholds above get the highest precision so far, then this one counts.
                     for l in range(LANES):
-                        found[l] -= copy[l]
-        elif asked[e] & bit and not mixed[e] & bit:
-            for l in range(LANES):
-                hits[l] = events_drawn[r, l] - not_hits[t, l]
-            for l in range(LANES):
-                found[l] = drawn[r, l] - ignored[t, l]
-            _interpolate(t, hits, found, reached, now, after, highest, total)
+                        now[l] = reached[l, np.uint32(hits[l])]
+                    for l in range(LANES):
+                        total[t, l] += highest[t, l] * np.int32(np.int32(after[t, l]) - np.int32(now[l]))
+                        after[t, l] = now[l]
+                    for l in range(LANES):
+                        precision = hits[l] / (found[l] + _EPSILON)
+                        highest[t, l] = precision if precision > highest[t, l] else highest[t, l]
+                    if alone:
+                        break
+                    for l in range(LANES):
+                        hits[l] -= copy[l]
+                for l in range(LANES):
+                    found[l] -= copy[l]
         if not fate_hits[e] & bit:
             for l in range(LANES):
                 not_hits[t, l] -= weights[r, l]
@@ -203,61 +225,54 @@ def _visit_block(
 
 
 @compiled
-def resample_precision(
+def _resample(
     weights: NDArray[np.uint8],
     boxes: NDArray[np.int64],
     events: Events,
     recalls: NDArray[np.float64],
+    drawn: NDArray[np.int32],
+    block_drawn: NDArray[np.int32],
+    block_events: NDArray[np.int32],
+    block_weights: NDArray[np.uint8],
+    misses: NDArray[np.int32],
+    events_drawn: NDArray[np.int32],
+    not_hits: NDArray[np.int32],
+    ignored: NDArray[np.int32],
+    after: NDArray[np.uint8],
+    highest: NDArray[np.float64],
+    total: NDArray[np.float64],
+    hits: NDArray[np.int32],
+    found: NDArray[np.int32],
+    now: NDArray[np.uint8],
+    copy: NDArray[np.uint8],
+    reached: NDArray[np.uint8],
     result: NDArray[np.float64],
 ) -> None:
-    """Fill `result` (sides, classes, LANES, 3) with AP@[.50:.95], AP50 and AP75; NaN where no box was drawn.
-
-    weights: (images, LANES). boxes: (classes, LANES), from `count_boxes`. recalls: ascending.
-    """
-    classes = len(boxes)
-    longest = 0
-    for s in range(len(events.starts)):
-        for k in range(classes):
-            longest = max(longest, events.starts[s, k + 1] - events.starts[s, k])
-    rows = min(longest, _BLOCK + events.place.max() + 1) if longest else 0
-    drawn = np.empty((longest, LANES), np.int32)
-    block_drawn = np.empty((rows, LANES), np.int32)
-    block_events = np.empty((rows, LANES), np.int32)
-    block_weights = np.empty((rows, LANES), np.uint8)
-    events_drawn = np.empty(LANES, np.int32)
-    not_hits = np.empty((_THRESHOLDS, LANES), np.int32)
-    ignored = np.empty((_THRESHOLDS, LANES), np.int32)
-    after = np.empty((_THRESHOLDS, LANES), np.uint8)
-    highest = np.empty((_THRESHOLDS, LANES), np.float64)
-    total = np.empty((_THRESHOLDS, LANES), np.float64)
-    hits = np.empty(LANES, np.int32)
-    found = np.empty(LANES, np.int32)
-    now = np.empty(LANES, np.uint8)
-    copy = np.empty(LANES, np.uint8)
-    reached = np.zeros((LANES, boxes.max() + 1 if classes else 1), np.uint8)
-    for k in range(classes):
+    """Fill `result` for `resample_precision`; the arrays between are to work in."""
+    for k in range(len(boxes)):
         for l in range(LANES):
             if boxes[k, l] > 0:
-                _recalls_reached(boxes[k, l], recalls, reached[l])
+                _recalls_reached(boxes[k, l], recalls, l, reached)
             else:
                 reached[l, 0] = 0
         for s in range(len(events.starts)):
             first = events.starts[s, k]
             end = events.starts[s, k + 1]
-            _accumulate(events, first, end, weights, drawn, events_drawn, not_hits, ignored)
-            highest[:] = 0.0
-            total[:] = 0.0
+            _accumulate(events, first, end, weights, misses, drawn, events_drawn, not_hits, ignored)
             for t in range(_THRESHOLDS):
                 for l in range(LANES):
+                    highest[t, l] = 0.0
+                    total[t, l] = 0.0
                     after[t, l] = reached[l, np.uint32(events_drawn[l] - not_hits[t, l])]
             while end > first:
-                start = max(first, end - _BLOCK)
+                start = end - _BLOCK if end - _BLOCK > first else first
                 # A run of ties is replayed as a whole.
                 start -= events.place[start]
                 for r in range(end - start):
                     e = end - 1 - r
                     image = events.images[e]
-                    block_weights[r] = weights[image]
+                    for l in range(LANES):
+                        block_weights[r, l] = weights[image, l]
                     for l in range(LANES):
                         block_drawn[r, l] = drawn[e - first, l]
                     for l in range(LANES):
@@ -281,4 +296,5 @@ def resample_precision(
                 result[s, k, l, 1] = total[0, l]
                 result[s, k, l, 2] = total[_AT_75, l]
                 if boxes[k, l] == 0:
-                    result[s, k, l, :] = np.nan
+                    for column in range(3):
+                        result[s, k, l, column] = np.nan

@@ -51,10 +51,7 @@ class Events(NamedTuple):
 
 def find_events(sides: Sequence[Matches]) -> Events:
     """The events of some sides evaluated on the same ground truth, one side after the other."""
-    found = [
-        Events(*_events_of_side(side.starts, side.images, side.matched, side.ignored, side.scores))
-        for side in sides
-    ]
+    found = [_events_of_side(side) for side in sides]
     events = np.cumsum([0, *(len(side.images) for side in found)])
     false = np.cumsum([0, *(len(side.false_images) for side in found)])
     joined = {name: np.concatenate([getattr(side, name) for side in found]) for name in Events._fields}
@@ -65,35 +62,50 @@ def find_events(sides: Sequence[Matches]) -> Events:
     return Events(**joined)
 
 
+def _events_of_side(side: Matches) -> Events:
+    """The events of one side; `starts` is (classes + 1,)."""
+    n = len(side.images)
+    starts = np.zeros(len(side.starts), np.int64)
+    rows, false_starts, false_ends = (np.empty(n, np.int64) for _ in range(3))
+    asked, mixed = (np.empty(n, np.uint16) for _ in range(2))
+    place, false_images = (np.empty(n, np.int32) for _ in range(2))
+    false = _fill_events(
+        side.starts, side.images, side.matched, side.ignored, side.scores,
+        starts, rows, asked, mixed, place, false_starts, false_ends, false_images,
+    )  # fmt: skip
+    count = starts[-1]
+    rows = rows[:count]
+    return Events(
+        starts=starts,
+        images=side.images[rows],
+        hits=side.matched[rows],
+        ignored=side.ignored[rows],
+        asked=asked[:count],
+        mixed=mixed[:count],
+        place=place[:count],
+        false_starts=false_starts[:count],
+        false_ends=false_ends[:count],
+        false_images=false_images[:false],
+    )
+
+
 @compiled
-def _events_of_side(
+def _fill_events(
     starts: NDArray[np.int64],
     images: NDArray[np.int32],
     matched: NDArray[np.uint16],
     ignored: NDArray[np.uint16],
     scores: NDArray[np.float64],
-) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.int32],
-    NDArray[np.uint16],
-    NDArray[np.uint16],
-    NDArray[np.uint16],
-    NDArray[np.uint16],
-    NDArray[np.int32],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int32],
-]:
-    """The fields of Events for one side, from the arrays of its Matches; `starts` is (classes + 1,)."""
-    n = len(images)
-    event_starts = np.zeros(len(starts), np.int64)
-    rows = np.empty(n, np.int64)
-    asked = np.empty(n, np.uint16)
-    mixed = np.empty(n, np.uint16)
-    place = np.empty(n, np.int32)
-    false_starts = np.empty(n, np.int64)
-    false_ends = np.empty(n, np.int64)
-    false_images = np.empty(n, np.int32)
+    event_starts: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    asked: NDArray[np.uint16],
+    mixed: NDArray[np.uint16],
+    place: NDArray[np.int32],
+    false_starts: NDArray[np.int64],
+    false_ends: NDArray[np.int64],
+    false_images: NDArray[np.int32],
+) -> int:
+    """Fill the fields of Events for one side, from the arrays of its Matches; how many false positives."""
     count = 0
     false = 0
     for k in range(len(starts) - 1):
@@ -125,23 +137,25 @@ def _events_of_side(
                 count += 1
             i = end
         event_starts[k + 1] = count
-    rows = rows[:count]
-    return (
-        event_starts, images[rows], matched[rows], ignored[rows], asked[:count].copy(), mixed[:count].copy(),
-        place[:count].copy(), false_starts[:count].copy(), false_ends[:count].copy(),
-        false_images[:false].copy(),
-    )  # fmt: skip
+    return false
 
 
-@compiled
 def count_boxes(
     weights: NDArray[np.uint8], starts: NDArray[np.int64], images: NDArray[np.int32]
 ) -> NDArray[np.int64]:
     """Boxes drawn, int64 (classes, CHUNK). images: that of each box that counts, by class from `starts`."""
     boxes = np.zeros((len(starts) - 1, CHUNK), np.int64)
-    for k in range(len(boxes)):
+    _add_weights(weights, starts, images, boxes)
+    return boxes
+
+
+@compiled
+def _add_weights(
+    weights: NDArray[np.uint8], starts: NDArray[np.int64], images: NDArray[np.int32], sums: NDArray[np.int64]
+) -> None:
+    """Add to each class's row of `sums` the weights of its images."""
+    for k in range(len(sums)):
         for i in range(starts[k], starts[k + 1]):
             image = images[i]
             for lane in range(CHUNK):
-                boxes[k, lane] += weights[image, lane]
-    return boxes
+                sums[k, lane] += weights[image, lane]

@@ -60,21 +60,33 @@ def resampled_quantiles(
     order = np.argsort(values, kind="stable")
     ordered, places = values[order], images[order]
     parts = [
-        _weighted_quantiles(np.ascontiguousarray(weights), ordered, places, np.asarray(levels, np.float64))
+        _of_chunk(np.ascontiguousarray(weights), ordered, places, np.asarray(levels, np.float64))
         for weights in image_weights(image_count, groups=groups, resamples=resamples, seed=seed)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, len(levels)))
 
 
-@compiled
-def _weighted_quantiles(
-    weights: NDArray[np.integer],
+def _of_chunk(
+    weights: NDArray[np.int64],
     values: NDArray[np.float64],
     images: NDArray[np.int64],
     levels: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Quantiles of values that count as often as their image was drawn. values: ascending."""
+    """`resampled_quantiles` of as many resamples as `weights` (resamples, images) has rows."""
     result = np.full((len(weights), len(levels)), np.nan)
+    _weighted_quantiles(weights, values, images, levels, result)
+    return result
+
+
+@compiled
+def _weighted_quantiles(
+    weights: NDArray[np.int64],
+    values: NDArray[np.float64],
+    images: NDArray[np.int64],
+    levels: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    """Fill `result`: quantiles of values, ascending, that count as often as their image was drawn."""
     for b in range(len(weights)):
         total = 0
         for i in range(len(values)):
@@ -85,9 +97,9 @@ def _weighted_quantiles(
         level = 0
         for i in range(len(values)):
             seen += weights[b, images[i]]
-            while level < len(levels) and seen > np.ceil((total - 1) * levels[level]):
+            # The value at position ceil((total - 1) level).
+            while level < len(levels) and seen - 1 >= (total - 1) * levels[level]:
                 result[b, level] = values[i]
                 level += 1
             if level == len(levels):
                 break
-    return result

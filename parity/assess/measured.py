@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ from parity.errors import EvidenceError
 from parity.matching import match
 from parity.policies import Policy
 from parity.progress import Progress
-from parity.report.document import Accuracy
+from parity.report.document import Accuracy, ClassAccuracy
 
 Oracle = Callable[[Evaluation, Detections, int], Evaluation]
 
@@ -153,31 +153,36 @@ def measure(
         )
         estimates += noise.floor(reference.predictions, sides[0], again, rule, how)
         step.advance()
+    accuracy = sections.accuracy(
+        dataset, sides[0], sides[1], samples, variance.confidence, options.oracle_name
+    )
     return Measured(
-        accuracy=sections.accuracy(
-            dataset, sides[0], sides[1], samples, variance.confidence, options.oracle_name
-        ),
+        accuracy=accuracy,
         samples=samples,
-        identical=_identical(reference.detections, candidate.detections, dataset),
+        identical=_identical(reference.detections, candidate.detections, accuracy.classes),
         classified=classified,
         estimates=estimates,
         tied=sum(side.tied for side in sides),
     )
 
 
-def _identical(reference: Detections, candidate: Detections, dataset: Dataset) -> frozenset[int]:
-    """Classes of which both sides have the same detections, number for number, in whatever order."""
-    sides = []
-    for side in (reference, candidate):
-        order = np.lexsort((*side.boxes.T, side.scores, side.image_ids, side.category_ids))
-        numbers = np.column_stack([side.image_ids, side.scores, side.boxes])[order]
-        sides.append((side.category_ids[order], numbers))
-    found = []
-    for category in dataset.categories:
-        spans = [numbers[slice(*np.searchsorted(ids, [category, category + 1]))] for ids, numbers in sides]
-        if np.array_equal(spans[0], spans[1]):
-            found.append(category)
-    return frozenset(found)
+def _identical(
+    reference: Detections, candidate: Detections, classes: Sequence[ClassAccuracy]
+) -> frozenset[int]:
+    """Classes without an interval of which both sides have the same detections, in whatever order."""
+    return frozenset(
+        entry.category_id
+        for entry in classes
+        if entry.difference.interval is None
+        and all(map(np.array_equal, _rows(reference, entry.category_id), _rows(candidate, entry.category_id)))
+    )
+
+
+def _rows(side: Detections, category_id: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Images, (n,), and scores and boxes, (n, 5), of one class' detections, in an order of their own."""
+    part = side.kept(side.category_ids == category_id)
+    order = np.lexsort((*part.boxes.T, part.scores, part.image_ids))
+    return part.image_ids[order], np.column_stack([part.scores, part.boxes])[order]
 
 
 def _groups(dataset: Dataset, truth: IndexedTruth, options: Options) -> NDArray[np.int64] | None:
