@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from parity import agreement
+from parity import agreement, precompile
 from parity.accuracy.bootstrap import BootstrapSamples, paired_bootstrap
 from parity.accuracy.coco import (
     MAX_DETECTIONS,
@@ -113,6 +113,7 @@ def measure(
             own = evaluate(truth, side.detections, max_detections=most)
             sides.append(options.oracle(own, side.detections, most) if options.oracle else own)
             step.advance()
+        precompile.wait()
         matching = match(
             reference.predictions.detections,
             candidate.predictions.detections,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from parity.cli.common import STDOUT, DebugOption, errors, finish, new_folder, writable, writable_file
+from parity.precompile import compiling_ahead
 
 
 class ImagesChoice(str, Enum):
@@ -64,7 +65,7 @@ def compare_command(
 
     Needs neither torch nor Triton. Exit code: 0 PASS, 10 FAIL, 11 INCONCLUSIVE, 2 usage, 3 input.
     """
-    with errors(debug, out):
+    with errors(debug, out), compiling_ahead():
         from parity.compare import Comparison, compare
         from parity.report.files import write_whole
         from parity.terminal import RichProgress, say
