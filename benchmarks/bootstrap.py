@@ -49,7 +49,8 @@ def alone(*command: str, accepted: tuple[int, ...] = (0,), **environment: str) -
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        # Programs that are installed have their byte code, whatever the shell that measures them wants.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
     )
     code, seconds, memory, output, errors = json.loads(done.stdout)
     if code not in accepted:
