@@ -15,7 +15,7 @@ from parity.comparands import NoPictures, coverage, dataset_of, side_of
 from parity.criteria import CRITERIA
 from parity.criteria.map_variance import MapVarianceParameters
 from parity.dataset.annotations import read_annotations
-from parity.errors import UsageError, join_problems
+from parity.errors import EvidenceError, UsageError, join_problems
 from parity.imagesets import Choice, choose
 from parity.pipeline import Result
 from parity.policies import Policy
@@ -83,7 +83,14 @@ def compare(request: Comparison, progress: Progress) -> Result:
         request.images,
     )
     if "repeat" in found:
-        choose(annotated, coverage(found["reference"]), coverage(found["repeat"]), request.images)
+        again = choose(annotated, coverage(found["reference"]), coverage(found["repeat"]), request.images)
+        lacking = len(chosen.images - again.images)
+        if lacking:
+            raise EvidenceError(
+                f"no answers for {lacking} of the {len(chosen.images)} images compared",
+                where=str(request.repeat),
+                expected="a second run of the reference over the same images",
+            )
     if any(results.predictions is not None for results in found.values()):
         finite = {"finite_outputs": CRITERIA["finite_outputs"].parameters()}
         policy = replace(policy, criteria={**policy.criteria, **finite})

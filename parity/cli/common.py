@@ -50,7 +50,7 @@ def errors(debug: bool, out: Path | None = None) -> Iterator[None]:
     except ParityError as error:
         _fail(error, debug)
     except KeyboardInterrupt:
-        typer.echo("interrupted; servers are stopped", err=True)
+        typer.echo("interrupted; nothing is left running", err=True)
         raise typer.Exit(130) from None
     except OSError as error:
         if error.errno not in FORESEEN:

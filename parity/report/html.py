@@ -48,7 +48,7 @@ METRICS = (
 ESTIMATE_GROUPS = (
     ("operating_point", "At the production threshold", "IoU .50"),
     ("agreement", "Agreement", "the reference as the truth"),
-    ("confidence", "Confidence", "least squares line over matched pairs"),
+    ("confidence", "Confidence", "line of score changes on mean scores of matched pairs"),
     ("noise_floor", "Noise floor", "the reference against a repeat of itself"),
 )
 

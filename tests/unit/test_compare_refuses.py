@@ -165,9 +165,12 @@ def test_files_that_leave_out_many_images_with_boxes_are_never_pass(tmp_path: Pa
 def test_a_repeat_over_other_images_is_an_error(tmp_path: Path, files: Files) -> None:
     rows = [row for row in json.loads(files.reference.read_text()) if row["image_id"] > 130]
     (tmp_path / "repeat.json").write_text(json.dumps(rows))
-    result = compare(files, tmp_path / "out", "--repeat", str(tmp_path / "repeat.json"))
-    assert result.exit_code == 3
-    assert "different images" in result.output
+    for choice, words in (("same", "different images"), ("common", "no answers for 5 of the 40 images")):
+        options = ("--repeat", str(tmp_path / "repeat.json"), "--images", choice)
+        result = compare(files, tmp_path / choice, *options)
+        assert result.exit_code == 3
+        assert words in " ".join(result.output.split())
+        assert not (tmp_path / choice).exists()
 
 
 def test_outputs_that_were_not_finite_are_not_forgotten(tmp_path: Path, files: Files) -> None:
