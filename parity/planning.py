@@ -21,9 +21,9 @@ from parity.accuracy.coco import evaluate, index_truth
 from parity.criteria.map_variance import MapVarianceParameters
 from parity.dataset import GroundTruth
 from parity.errors import UsageError
+from parity.files import write_whole
 from parity.progress import Step
 from parity.report.document import Pair, Report
-from parity.report.files import write_whole
 from parity.simulation import DRIFTS, Drift, drifted, simulate
 from parity.statistics import Interval, paired_estimate
 

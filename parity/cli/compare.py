@@ -67,7 +67,7 @@ def compare_command(
     """
     with errors(debug, out), compiling_ahead():
         from parity.compare import Comparison, compare
-        from parity.report.files import write_whole
+        from parity.files import write_whole
         from parity.terminal import RichProgress, say
 
         copy = writable_file(json_file, [reference, candidate, annotations])

@@ -49,8 +49,8 @@ def plan_command(
     """
     with errors(debug, out):
         from parity.dataset.annotations import read_annotations
+        from parity.files import write_whole
         from parity.planning import plan_from_report, plot
-        from parity.report.files import write_whole
         from parity.report.schema import read_json
         from parity.terminal import say, show_plans
 

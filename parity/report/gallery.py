@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.errors import EvidenceError
-from parity.report.files import write_whole
+from parity.files import write_whole
 
 MAX_EMBEDDED_BYTES = 400_000
 _QUALITY = 85

@@ -19,9 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from parity.errors import EvidenceError, join_problems
+from parity.files import write_whole
 from parity.report import drawing, formats, gallery
 from parity.report.document import ClassAccuracy, CriterionResult, Outcome, Pair, Report
-from parity.report.files import write_whole
 from parity.report.schema import contradictions
 from parity.report.text import one_line, redacted, visible, without_secrets, without_verdict
 

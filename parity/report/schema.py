@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from parity.errors import EvidenceError, join_problems
+from parity.files import write_whole
 from parity.report.document import SCHEMA_VERSION, Outcome, Pair, Report
-from parity.report.files import write_whole
 from parity.report.text import without_secrets
 
 SCHEMA_PATH = Path(__file__).parents[1] / "schemas" / "report.schema.json"

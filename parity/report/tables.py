@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from parity.errors import EvidenceError
+from parity.files import write_whole
 from parity.report.document import Report
-from parity.report.files import write_whole
 from parity.report.text import one_line, redacted
 
 CRITERIA_COLUMNS = (

@@ -1,4 +1,4 @@
-"""Writing a file of the report whole or not at all."""
+"""Writing a file whole or not at all."""
 
 from __future__ import annotations
 
