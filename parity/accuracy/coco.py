@@ -10,18 +10,22 @@ One deviation: pycocotools takes an annotation with id 0 for unmatched. Ids play
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parity.accuracy.inputs import AREA_NAMES, AREA_RANGES, Detections, IndexedTruth, counting, index_truth
-from parity.accuracy.kernels import average_precision, match_detections
-from parity.accuracy.ordering import bucketed, by_score_descending, positions_in
+from parity.accuracy.ordering import bucketed, positions_in
+from parity.accuracy.per_class import IOU_THRESHOLDS, RECALL_THRESHOLDS, evaluate_class
 from parity.errors import EvidenceError, UsageError
 
 __all__ = [
+    "IOU_THRESHOLDS",
     "MAX_DETECTIONS",
     "METRICS",
+    "RECALL_THRESHOLDS",
     "Detections",
     "Evaluation",
     "IndexedTruth",
@@ -31,10 +35,8 @@ __all__ = [
     "index_truth",
 ]
 
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_THRESHOLDS = np.linspace(0.0, 1.0, 101)
+N = TypeVar("N", bound=np.generic)
 MAX_DETECTIONS = 100
-_BITS_SET = np.array([bits.bit_count() for bits in range(1 << len(IOU_THRESHOLDS))])
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100")
 
 
@@ -97,91 +99,61 @@ def evaluate(
         )
     image_at = positions_in(truth.image_ids, detections.image_ids)
     class_at = positions_in(truth.category_ids, detections.category_ids)
-    images, classes = len(truth.image_ids), len(truth.category_ids)
-    order = np.flatnonzero((image_at >= 0) & (class_at >= 0))
-    order, by_image_starts = bucketed(order, image_at, images)
-    # The kernel's scratch space grows with it, so a generous limit must not cost memory.
-    most = min(max_detections, int(np.diff(by_image_starts).max(initial=1)))
-    order = by_score_descending(order, scores.view(np.uint64))
-    ranked, starts = bucketed(order, class_at, classes)
-    ranks = np.empty(len(scores), np.int64)
-    ranks[ranked] = np.arange(len(ranked))
-    by_image, _ = bucketed(order, image_at, images)
-    by_cell, _ = bucketed(by_image, class_at, classes)
-    matched, ignored, places = match_detections(
-        starts, by_cell, ranks, image_at, detections.boxes,
-        truth.starts, truth.images, truth.boxes, truth.areas, truth.crowd,
-        AREA_RANGES, IOU_THRESHOLDS, most,
-    )  # fmt: skip
-    class_of_rank = class_at[ranked]
-    precision = np.stack(
-        [
-            average_precision(starts, matched[a], ignored[a], truth.counted[a], RECALL_THRESHOLDS)
-            for a in range(len(AREA_RANGES))
-        ]
-    )
-    allowed = tuple(min(most, max_detections) for most in (1, 10, max_detections))
-    recall = _average_recall(matched[0], places, class_of_rank, truth.counted[0], allowed)
+    classes = len(truth.category_ids)
+    rows, starts = bucketed(np.flatnonzero((image_at >= 0) & (class_at >= 0)), class_at, classes)
+    of_class = [rows[i:j] for i, j in pairwise(starts)]
+    found = [
+        evaluate_class(
+            truth, k, image_at[own], scores[own], detections.boxes.take(own, axis=0), max_detections
+        )
+        for k, own in enumerate(of_class)
+    ]
+    precision = _stacked([each.precision for each in found], (0, len(AREA_RANGES), len(IOU_THRESHOLDS)))
+    recall = _stacked([each.recall for each in found], (0, 3))
     values, undefined = _summary(precision, recall, truth.counted)
-    keep = np.flatnonzero(ignored[0] != (1 << len(IOU_THRESHOLDS)) - 1)
-    kept_rows = ranked[keep]
-    sizes = np.bincount(class_of_rank[keep], minlength=classes)
+    kept = _joined([own[each.kept] for own, each in zip(of_class, found, strict=True)], np.int64)
     return Evaluation(
         truth=truth,
         values=values,
         undefined=undefined,
         class_ap=tuple(
-            float(precision[0, k].mean()) if truth.counted[0, k] else None for k in range(classes)
+            float(precision[k, 0].mean()) if truth.counted[0, k] else None for k in range(classes)
         ),
         class_boxes=truth.counted[0],
-        tied=_tied(by_cell, image_at, class_at, scores),
+        tied=sum(each.tied for each in found),
         matches=Matches(
-            starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-            rows=kept_rows,
-            images=image_at[kept_rows],
-            scores=scores[kept_rows],
-            matched=matched[0, keep],
-            ignored=ignored[0, keep],
+            starts=np.cumsum([0, *(len(each.kept) for each in found)]).astype(np.int64),
+            rows=kept,
+            images=image_at[kept],
+            scores=scores[kept],
+            matched=_joined([each.matched for each in found], np.uint16),
+            ignored=_joined([each.ignored for each in found], np.uint16),
         ),
     )
 
 
-def _tied(
-    by_cell: NDArray[np.int64],
-    image_at: NDArray[np.int32],
-    class_at: NDArray[np.int32],
-    scores: NDArray[np.float64],
-) -> int:
-    """How many rows, by class, image and score, have all three of the row before them."""
-    same = [column[by_cell[1:]] == column[by_cell[:-1]] for column in (scores, image_at, class_at)]
-    return int(np.logical_and.reduce(same).sum())
+def _stacked(rows: list[NDArray[np.float64]], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """One row a class; an array of this shape where there are no classes."""
+    return np.stack(rows) if rows else np.zeros(shape)
 
 
-def _average_recall(
-    matched: NDArray[np.uint16],
-    places: NDArray[np.int32],
-    class_of_rank: NDArray[np.int32],
-    boxes: NDArray[np.int64],
-    allowed: tuple[int, ...],
-) -> NDArray[np.float64]:
-    """Recall averaged over the IoU thresholds, by number of detections allowed and class, (3, classes)."""
-    hits = _BITS_SET[matched]
-    per_class = [
-        np.bincount(class_of_rank, weights=np.where(places < most, hits, 0), minlength=len(boxes))
-        for most in allowed
-    ]
-    return np.stack(per_class) / len(IOU_THRESHOLDS) / np.maximum(boxes, 1)
+def _joined(parts: list[NDArray[N]], kind: type[N]) -> NDArray[N]:
+    """One class after the other."""
+    return np.concatenate([np.empty(0, kind), *parts])
 
 
 def _summary(
     precision: NDArray[np.float64], recall: NDArray[np.float64], counted: NDArray[np.int64]
 ) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Means over the classes that have ground truth in the area range concerned."""
+    """Means over the classes that have ground truth in the area range concerned.
+
+    precision: (classes, areas, IoU thresholds). recall: (classes, 3). counted: (areas, classes).
+    """
     half, three_quarters = 0, 5
-    columns = [(0, precision[0].mean(axis=1))]
-    columns += [(0, precision[0, :, t]) for t in (half, three_quarters)]
-    columns += [(a, precision[a].mean(axis=1)) for a in (1, 2, 3)]
-    columns += [(0, row) for row in recall]
+    columns = [(0, precision[:, 0].mean(axis=1))]
+    columns += [(0, precision[:, 0, t]) for t in (half, three_quarters)]
+    columns += [(a, precision[:, a].mean(axis=1)) for a in (1, 2, 3)]
+    columns += [(0, column) for column in recall.T]
     values: dict[str, float | None] = {}
     undefined: dict[str, str] = {}
     for name, (area, column) in zip(METRICS, columns, strict=True):
