@@ -13,7 +13,6 @@ from parity import detections
 from parity.assess import Options, assess, summarise
 from parity.comparands import NoPictures, coverage, dataset_of, side_of
 from parity.criteria import CRITERIA
-from parity.criteria.map_variance import MapVarianceParameters
 from parity.dataset.annotations import read_annotations
 from parity.errors import EvidenceError, UsageError, join_problems
 from parity.imagesets import Choice, choose
@@ -27,6 +26,13 @@ from parity.report.folder import check_folder, staged
 from parity.results import Results, read
 
 PHASE = "comparison"
+OPTIONS = {
+    "limit_percent": "--limit",
+    "confidence": "--confidence",
+    "resamples": "--resamples",
+    "score": "--score-threshold",
+}
+"""What the parameters of criteria that a caller may set are called on the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +40,10 @@ class Comparison:
     """What is compared, and how.
 
     folder: where report and tables go. limit: percent of the reference's AP. confidence: 0.5 to 1.
-    max_detections: COCO's last maxDets. score_floor: detections under it are left out. group: field of the
-    annotations' images by which whole groups are resampled. repeat: results of a second run of the reference.
+    max_detections: COCO's last maxDets. score_floor: detections under it are left out.
+    score_threshold: that of production, 0 to below 1, where precision, recall and F1 are measured.
+    group: field of the annotations' images by which whole groups are resampled.
+    repeat: results of a second run of the reference.
     """
 
     reference: Path
@@ -51,6 +59,7 @@ class Comparison:
     confidence: float = 0.95
     max_detections: int = 100
     score_floor: float = 0.0
+    score_threshold: float = 0.5
     group: str | None = None
     evaluator: str = "parity"
 
@@ -150,18 +159,29 @@ def model_name(reference: Path, candidate: Path) -> str:
 def _policy(request: Comparison) -> Policy:
     """The policy of comparisons with what the command line says otherwise."""
     policy = load_policy(PHASE)
-    variance = policy.parameters(MapVarianceParameters, "map_variance")
-    wanted = {
-        "limit_percent": request.limit,
-        "confidence": request.confidence,
-        "resamples": request.resamples,
-    }
-    try:
-        changed = MapVarianceParameters(**{**variance.model_dump(), **wanted})
-    except ValidationError as error:
-        problems = [": ".join([*map(str, detail["loc"]), detail["msg"]]) for detail in error.errors()]
-        raise UsageError(join_problems(problems), where="command line") from error
-    return replace(policy, criteria={**policy.criteria, "map_variance": changed})
+    criteria, problems = dict(policy.criteria), []
+    for name, wanted in (
+        (
+            "map_variance",
+            {
+                "limit_percent": request.limit,
+                "confidence": request.confidence,
+                "resamples": request.resamples,
+            },
+        ),
+        ("operating_point", {"score": request.score_threshold}),
+    ):
+        own = criteria[name]
+        try:
+            criteria[name] = type(own).model_validate({**own.model_dump(), **wanted})
+        except ValidationError as error:
+            problems += [
+                f"{OPTIONS[str(detail['loc'][0])]} {detail['input']}: {detail['msg']}"
+                for detail in error.errors()
+            ]
+    if problems:
+        raise UsageError(join_problems(problems), where="command line")
+    return replace(policy, criteria=criteria)
 
 
 def _oracle(wanted: str) -> dict[str, Any]:
@@ -185,6 +205,7 @@ def _provenance(found: dict[str, Results], request: Comparison) -> dict[str, Any
         "images": request.images,
         "max_detections": request.max_detections,
         "score_floor": request.score_floor,
+        "score_threshold": request.score_threshold,
         "group": request.group,
         "annotations": request.annotations.name,
     }

@@ -18,7 +18,6 @@ import typer
 from platformdirs import user_cache_path
 
 from parity.errors import EvidenceError, ParityError, UsageError
-from parity.gate import EXIT_CODES
 
 if TYPE_CHECKING:
     from parity.pipeline import Result
@@ -123,6 +122,7 @@ def writable(out: Path) -> Path:
 
 def finish(result: Result, *, quiet: bool = False) -> NoReturn:
     """Show a result's table and leave with the verdict's exit code, or raise what ended the run early."""
+    from parity.gate import EXIT_CODES
     from parity.terminal import show
 
     if not quiet:

@@ -44,6 +44,9 @@ def compare_command(
     ] = 0,
     max_dets: Annotated[int, typer.Option(min=1, help="Detections an image and class that count.")] = 100,
     score_floor: Annotated[float, typer.Option(min=0, max=1, help="Leave out detections under it.")] = 0.0,
+    score_threshold: Annotated[
+        float, typer.Option(help="That of production, where F1 and flips are measured.")
+    ] = 0.5,
     group: Annotated[
         str | None, typer.Option(help="Field of the annotations' images by which whole groups are resampled.")
     ] = None,
@@ -86,6 +89,7 @@ def compare_command(
             confidence=confidence,
             max_detections=max_dets,
             score_floor=score_floor,
+            score_threshold=score_threshold,
             group=group,
             evaluator=evaluator.value,
         )

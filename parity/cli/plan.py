@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parity.cli.common import STDOUT, DebugOption, errors, new_folder, writable, writable_file
-from parity.criteria import Outcome
 from parity.errors import UsageError
-from parity.gate import EXIT_CODES
 
 if TYPE_CHECKING:
     from parity.dataset.annotations import Annotations
     from parity.planning import Plan
+
+SIMULATION = ("confidence", "resamples", "seed", "detections")
+"""Options that only a simulation listens to."""
 
 ASSUMED_SIZE = (640, 480)
 """Of images whose size the annotations leave out; only simulated boxes depend on it."""
 
 
 def plan_command(
+    context: typer.Context,
     annotations: Annotated[Path, typer.Option(help="COCO annotations of the data set to plan for.")],
     source: Annotated[
         Path | None, typer.Option("--from", help="report.json of an earlier comparison, or its folder.")
@@ -48,14 +50,17 @@ def plan_command(
     with three assumed kinds of drift. Exit code: 0, or 11 when nothing can be said.
     """
     with errors(debug, out):
+        from parity.criteria import Outcome
         from parity.dataset.annotations import read_annotations
         from parity.files import write_whole
+        from parity.gate import EXIT_CODES
         from parity.planning import plan_from_report, plot
         from parity.report.schema import read_json
         from parity.terminal import say, show_plans
 
         if not limit > 0:
             raise UsageError(f"{limit:g} percent", where="--limit", expected="a number over 0")
+        _check_source(context, source)
         copy = writable_file(json_file, [annotations, *([] if source is None else [source])])
         found = read_annotations(annotations)
         if source is None:
@@ -76,6 +81,24 @@ def plan_command(
             show_plans(plans, found.path.stem, folder / "plan.svg")
         if not any(plan.rows for plan in plans):
             raise typer.Exit(EXIT_CODES[Outcome.INCONCLUSIVE])
+
+
+def _check_source(context: typer.Context, source: Path | None) -> None:
+    """Refuse options that only the other way of planning would listen to."""
+    deaf = SIMULATION if source is not None else ("model",)
+    given = [f"--{name}" for name in deaf if _is_given(context, name)]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} {'with' if source is not None else 'without'} --from",
+            where="command line",
+            expected="options of the simulation without --from, and --model with it",
+            remedy="the interval of a report has its own confidence and resamples; leave these options out",
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _simulated(

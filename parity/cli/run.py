@@ -6,13 +6,15 @@ import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder
-from parity.config import RunFile, hint, load
 from parity.errors import UsageError
+
+if TYPE_CHECKING:
+    from parity.config import RunFile
 
 RunFileArgument = Annotated[Path, typer.Argument(help="The run file.", show_default=True)]
 ModelOption = Annotated[list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")]
@@ -33,6 +35,7 @@ def run_command(
     """
     with errors(debug, out):
         from parity import pipeline, policies, runners
+        from parity.config import load
         from parity.sides import Request
         from parity.terminal import RichProgress
 
@@ -60,6 +63,7 @@ def serve_command(
     """Keep the embedded Triton running with the run file's models until Ctrl-C."""
     with errors(debug):
         from parity import policies, runners, serve
+        from parity.config import load
         from parity.terminal import RichProgress, say
 
         config = load(run_file, runners.SETTINGS, policies.phases())
@@ -77,6 +81,8 @@ def serve_command(
 
 
 def _models(config: RunFile, wanted: list[str] | None) -> tuple[str, ...]:
+    from parity.config import hint
+
     for name in wanted or ():
         if name not in config.models:
             raise UsageError(f"no model is called {name!r}{hint(name, config.models)}", where="--model")
@@ -86,6 +92,8 @@ def _models(config: RunFile, wanted: list[str] | None) -> tuple[str, ...]:
 def _with_dataset(config: RunFile, wanted: str | None) -> RunFile:
     if wanted is None:
         return config
+    from parity.config import hint
+
     if wanted not in config.datasets:
         raise UsageError(
             f"no data set is called {wanted!r}{hint(wanted, config.datasets)}", where="--dataset"

@@ -283,3 +283,16 @@ def test_a_class_in_one_image_can_pass_when_its_detections_are_the_same(tmp_path
     moved = [{**row, "bbox": [9, 5, 50, 50]} if row["category_id"] == 99 else row for row in rows]
     other = pair_of(made.write(tmp_path / "moved", document, rows, moved), tmp_path / "out2")
     assert criterion(other, "worst_class")["outcome"] == "INCONCLUSIVE"
+
+
+def test_the_production_threshold_is_the_users(tmp_path: Path) -> None:
+    files = nearly_equal(tmp_path / "in")
+    found = {}
+    for threshold in ("0.2", "0.8"):
+        report = report_of(files, tmp_path / threshold, "--score-threshold", threshold)
+        (pair,) = report["pairs"]
+        assert pair["provenance"]["settings"]["score_threshold"] == float(threshold)
+        found[threshold] = {each["name"]: each["value"] for each in pair["estimates"]}
+    for side in ("reference", "candidate"):
+        name = f"operating_point.recall.{side}"
+        assert found["0.2"][name] > found["0.8"][name], "a higher threshold finds less"

@@ -69,10 +69,11 @@ def test_sides_over_different_images_are_an_error_and_common_is_the_way_out(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--limit", "0"), 2, "limit_percent"),
-        (("--limit", "nan"), 2, "limit_percent"),
-        (("--confidence", "1"), 2, "confidence"),
-        (("--resamples", "3"), 2, "resamples"),
+        (("--limit", "0"), 2, "--limit 0"),
+        (("--limit", "nan"), 2, "--limit nan"),
+        (("--resamples", "3"), 2, "--resamples 3"),
+        (("--confidence", "1.5"), 2, "--confidence 1.5"),
+        (("--score-threshold", "1"), 2, "--score-threshold 1"),
         (("--max-dets", "0"), 2, "max-dets"),
         (("--score-floor", "7"), 2, "score-floor"),
         (("--group", "vido"), 2, "vido"),

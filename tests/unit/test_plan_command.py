@@ -96,3 +96,20 @@ def test_no_ground_truth_says_nothing(tmp_path: Path, ground_truth: Path) -> Non
     result = plan(ground_truth, tmp_path / "out", "--resamples", "100")
     assert result.exit_code in (3, 11), result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("name", ["confidence", "resamples", "seed", "detections"])
+def test_options_of_the_simulation_are_refused_with_a_report(
+    tmp_path: Path, ground_truth: Path, name: str
+) -> None:
+    value = {"confidence": "0.9"}.get(name, "200")
+    result = plan(ground_truth, tmp_path / "out", "--from", str(tmp_path), f"--{name}", value)
+    assert result.exit_code == 2
+    assert f"--{name} with --from" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_is_refused_without_a_report(tmp_path: Path, ground_truth: Path) -> None:
+    result = plan(ground_truth, tmp_path / "out", "--model", "yolo26")
+    assert result.exit_code == 2
+    assert "--model without --from" in result.output
