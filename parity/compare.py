@@ -175,13 +175,18 @@ def _policy(request: Comparison) -> Policy:
         try:
             criteria[name] = type(own).model_validate({**own.model_dump(), **wanted})
         except ValidationError as error:
-            problems += [
-                f"{OPTIONS[str(detail['loc'][0])]} {detail['input']}: {detail['msg']}"
-                for detail in error.errors()
-            ]
+            problems += [_described(dict(detail)) for detail in error.errors()]
     if problems:
         raise UsageError(join_problems(problems), where="command line")
     return replace(policy, criteria=criteria)
+
+
+def _described(detail: dict[str, Any]) -> str:
+    """One of pydantic's findings by the name of the option; one about several options names itself."""
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not detail["loc"]:
+        return message
+    return f"{OPTIONS[str(detail['loc'][0])]} {detail['input']}: {message}"
 
 
 def _oracle(wanted: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from parity.criteria.map_variance import MapVarianceParameters
 from parity.dataset import GroundTruth
 from parity.errors import UsageError
 from parity.files import write_whole
+from parity.policies import load as load_policy
 from parity.progress import Step
 from parity.report.document import Pair, Report
 from parity.simulation import DRIFTS, Drift, drifted, simulate
@@ -30,16 +31,19 @@ from parity.statistics import Interval, paired_estimate
 GRID = (*(step * 10**power for power in range(2, 6) for step in (1, 2, 5)), 10**6)
 """Numbers of images that every plan has a row for."""
 
-LEAST_IMAGES = MapVarianceParameters().least_images
-"""Fewer are never enough for PASS, however narrow the interval."""
+LEAST_IMAGES = load_policy("comparison").parameters(MapVarianceParameters, "map_variance").least_images
+"""Fewer are never enough for PASS of `parity compare`, however narrow the interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRow:
-    """With this many images, the smallest limit that the whole interval would stay inside, in percent."""
+    """With this many images, the smallest limit that the whole interval would stay inside, in percent.
+
+    None for fewer than LEAST_IMAGES, which prove nothing.
+    """
 
     images: int
-    provable_percent: float
+    provable_percent: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +70,10 @@ class Plan:
     reason: str
 
     def provable_percent(self, images: float) -> float | None:
-        """The smallest limit that so many images can prove; None when the plan has no rows."""
+        """The smallest limit that so many images can prove; None for too few, or without rows."""
         if not self.rows or self.observed_percent is None or self.interval_percent is None:
+            return None
+        if images < LEAST_IMAGES:
             return None
         return _provable(self.observed_percent, self.interval_percent, self.measured_images / images)
 
@@ -159,9 +165,10 @@ def plot(plans: Sequence[Plan], path: Path) -> None:
         least, most = min(GRID[0], max(images, 1)), max(GRID[-1], images)
         across = np.geomspace(least, most, 200).tolist()
         for plan, color, dashes in zip(plans, _COLORS * len(plans), _DASHES * len(plans), strict=False):
-            drawn = [p for p in map(plan.provable_percent, across) if p is not None]
+            drawn = [(n, p) for n in across if (p := plan.provable_percent(n)) is not None]
             label = plan.source if plan.rows else f"{plan.source}: undefined"
-            axes.plot(across[: len(drawn)], drawn, color=color, linestyle=dashes, linewidth=2, label=label)
+            xs, ys = [n for n, _ in drawn], [p for _, p in drawn]
+            axes.plot(xs, ys, color=color, linestyle=dashes, linewidth=2, label=label)
         if not any(plan.rows for plan in plans):
             axes.set_ylim(limit / 10, limit * 10)
         axes.axhline(limit, color="#b00020", linewidth=1.2, label=f"limit, {limit:g} %")
@@ -210,7 +217,12 @@ def _plan(
         reason = f"{seen} on {measured_images} images, so there is nothing to extrapolate from"
     else:
         rows = tuple(
-            PlanRow(images=n, provable_percent=_provable(value, interval, measured_images / n))
+            PlanRow(
+                images=n,
+                provable_percent=None
+                if n < LEAST_IMAGES
+                else _provable(value, interval, measured_images / n),
+            )
             for n in sorted({*GRID, images} - {0})
         )
         needed = _needed(value, interval, measured_images, limit_percent)

@@ -22,11 +22,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from parity.accuracy.draws import CHUNK
 from parity.accuracy.resampling import Events
 from parity.compiled import compiled, helper
 
-LANES = CHUNK
+LANES = 64
+"""As many as `draws.CHUNK`; written here, since Numba does not notice a change in another file."""
+
 _EPSILON = float(np.spacing(1))
 _THRESHOLDS = 10
 _AT_75 = 5

@@ -157,5 +157,5 @@ def _add_weights(
     for k in range(len(sums)):
         for i in range(starts[k], starts[k + 1]):
             image = images[i]
-            for lane in range(CHUNK):
+            for lane in range(sums.shape[1]):
                 sums[k, lane] += weights[image, lane]

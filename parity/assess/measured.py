@@ -152,7 +152,7 @@ def measure(
             if repeat is None
             else (repeat.predictions, evaluate(truth, repeat.detections, max_detections=most))
         )
-        estimates += noise.floor(reference.predictions, sides[0], again, rule, how)
+        estimates += noise.floor(reference.predictions, sides[0], again, rule, threshold, how)
         step.advance()
     accuracy = sections.accuracy(
         dataset, sides[0], sides[1], samples, variance.confidence, options.oracle_name
@@ -170,11 +170,11 @@ def measure(
 def _identical(
     reference: Detections, candidate: Detections, classes: Sequence[ClassAccuracy]
 ) -> frozenset[int]:
-    """Classes without an interval of which both sides have the same detections, in whatever order."""
+    """Classes too rare for intervals of which both sides have the same detections, in whatever order."""
     return frozenset(
         entry.category_id
         for entry in classes
-        if entry.difference.interval is None
+        if (entry.difference.interval is None or entry.p_value is None)
         and all(map(np.array_equal, _rows(reference, entry.category_id), _rows(candidate, entry.category_id)))
     )
 

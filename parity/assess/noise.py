@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from parity import agreement
 from parity.accuracy.bootstrap import paired_bootstrap
 from parity.accuracy.coco import Evaluation
+from parity.assess import measures
 from parity.assess.estimates import Resampling, What
 from parity.criteria import Estimate
 from parity.criteria.box_agreement import BoxAgreementParameters
@@ -27,9 +26,13 @@ def floor(
     evaluation: Evaluation,
     repeat: tuple[Predictions, Evaluation] | None,
     rule: BoxAgreementParameters,
+    score: float,
     how: Resampling,
 ) -> list[Estimate]:
-    """AP and drift of the reference against its repeat; one estimate that says so where there is none."""
+    """What is measured of a candidate, of the reference's repeat; where there is none, that this is so.
+
+    score: the production threshold.
+    """
     if repeat is None:
         return [how.missing(AP, "no repeat of the reference was stored")]
     predictions, again = repeat
@@ -53,12 +56,20 @@ def floor(
         iou=rule.iou,
     )
     pairs = agreement.classify(matching, moved_iou=rule.moved_iou, rescored_by=rule.rescored_by)
-    places = np.searchsorted(images, matching.reference.image_ids[pairs.reference_rows])
     found = [how.estimate(AP, change.relative_percent, change.relative_percent_interval, change.reason)]
-    for name, label, unit, values in (
-        ("drift_pixels", "Corner shift in a repeat", "px", pairs.drift_pixels),
-        ("score_change", "Score change in a repeat", "", np.abs(pairs.score_change)),
-    ):
-        what = What(group="noise_floor", name=f"noise_floor.{name}", label=label, unit=unit)
-        found += how.of_quantiles(what, values, places)
+    others = measures.operating_point(evaluation, again, score, how)
+    others += measures.agreement(pairs, images, score, how)
+    others += measures.confidence(pairs, images, score, how)
+    found += [_of_repeat(each) for each in others if not each.name.endswith(".reference")]
     return found
+
+
+def _of_repeat(estimate: Estimate) -> Estimate:
+    """The same measure, named as the noise floor's."""
+    return estimate.model_copy(
+        update={
+            "group": "noise_floor",
+            "name": f"noise_floor.{estimate.name}",
+            "label": f"{estimate.label.replace('candidate', 'repeat')} (repeat of the reference)",
+        }
+    )

@@ -92,7 +92,7 @@ def writable_file(wanted: str | None, inputs: Sequence[Path] = ()) -> Path | Non
     if wanted is None or wanted == STDOUT:
         return None
     path = Path(wanted)
-    if any(path.resolve() == each.resolve() for each in inputs):
+    if any(_is_part(path.resolve(), each.resolve()) for each in inputs):
         raise UsageError("one of the inputs", where=f"--json {wanted}", remedy="name another file")
     if path.is_dir() or not path.resolve().parent.is_dir():
         raise UsageError(
@@ -101,6 +101,29 @@ def writable_file(wanted: str | None, inputs: Sequence[Path] = ()) -> Path | Non
             expected="a file in a folder that exists, or - for standard output",
         )
     return path
+
+
+def _is_part(path: Path, given: Path) -> bool:
+    """Whether a file is an input, lies in an input's folder, or is the table beside a table."""
+    tables = (".detections.parquet", ".images.parquet")
+    role = next((given.name.removesuffix(end) for end in tables if given.name.endswith(end)), None)
+    beside = path.parent == given.parent and role is not None and path.name in [role + end for end in tables]
+    return path == given or beside or (given.is_dir() and path.is_relative_to(given))
+
+
+def tell(text: str) -> None:
+    """Print a document; a reader that leaves, as `head` does, changes nothing about the exit code."""
+    from parity.terminal import say
+
+    try:
+        say(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def writable(out: Path) -> Path:
@@ -129,7 +152,7 @@ def finish(result: Result, *, quiet: bool = False) -> NoReturn:
         try:
             show(result.report, result.folder / "index.html")
         except BrokenPipeError:  # the reader left, as `head` does; the verdict's code still counts
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
     if result.error:
         raise result.error
     raise typer.Exit(EXIT_CODES[result.report.verdict])

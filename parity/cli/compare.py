@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 
-from parity.cli.common import STDOUT, DebugOption, errors, finish, new_folder, writable, writable_file
+from parity.cli.common import (
+    STDOUT,
+    DebugOption,
+    errors,
+    finish,
+    new_folder,
+    tell,
+    writable,
+    writable_file,
+)
 from parity.precompile import compiling_ahead
 
 
@@ -71,10 +80,11 @@ def compare_command(
     with errors(debug, out), compiling_ahead():
         from parity.compare import Comparison, compare
         from parity.files import write_whole
-        from parity.terminal import RichProgress, say
+        from parity.terminal import RichProgress
 
-        copy = writable_file(json_file, [reference, candidate, annotations])
         folder = new_folder(Path("reports"), "comparison") if out is None else writable(out).resolve()
+        inputs = [reference, candidate, annotations, *([] if repeat is None else [repeat])]
+        copy = writable_file(json_file, [*inputs, folder])
         request = Comparison(
             reference=reference,
             candidate=candidate,
@@ -97,7 +107,7 @@ def compare_command(
             result = compare(request, progress)
         document = (folder / "report.json").read_text(encoding="utf-8")
         if json_file == STDOUT:
-            say(document.rstrip("\n"))
+            tell(document.rstrip("\n"))
         elif copy is not None:
             write_whole(copy, document)
         finish(result, quiet=json_file == STDOUT)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parity.cli.common import STDOUT, DebugOption, errors, new_folder, writable, writable_file
+from parity.cli.common import STDOUT, DebugOption, errors, new_folder, tell, writable, writable_file
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,10 +57,18 @@ def plan_command(
         from parity.gate import EXIT_CODES
         from parity.planning import plan_from_report, plot
         from parity.report.schema import read_json
-        from parity.terminal import say, show_plans
+        from parity.statistics import least_resamples
+        from parity.terminal import show_plans
 
-        if not limit > 0:
-            raise UsageError(f"{limit:g} percent", where="--limit", expected="a number over 0")
+        if not (limit > 0 and math.isfinite(limit)):
+            raise UsageError(f"{limit:g} percent", where="--limit", expected="a finite number over 0")
+        least = least_resamples(confidence)
+        if source is None and resamples < least:
+            raise UsageError(
+                f"{resamples} with --confidence {confidence:g}",
+                where="--resamples",
+                expected=f"at least {least}",
+            )
         _check_source(context, source)
         copy = writable_file(json_file, [annotations, *([] if source is None else [source])])
         found = read_annotations(annotations)
@@ -74,7 +83,7 @@ def plan_command(
         write_whole(folder / "plan.json", document)
         plot(plans, folder / "plan.svg")
         if json_file == STDOUT:
-            say(document.rstrip("\n"))
+            tell(document.rstrip("\n"))
         else:
             if copy is not None:
                 write_whole(copy, document)

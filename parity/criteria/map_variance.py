@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
@@ -47,7 +49,7 @@ class MapVariance:
             message = f"AP changed by {value:+.4f} %, and its interval is undefined: {evidence.ap_reason}."
         else:
             outcome = Outcome(equivalence(value, interval, limit))
-            message = _sentence(outcome, value, interval, limit, n)
+            message = _sentence(outcome, value, interval, limit, n, len(evidence.answered_by_both))
         if outcome is Outcome.PASS and n < parameters.least_images:
             outcome = Outcome.INCONCLUSIVE
             message = (
@@ -66,12 +68,18 @@ class MapVariance:
         )
 
 
-def _sentence(outcome: Outcome, value: float, interval: tuple[float, float], limit: float, n: int) -> str:
+def _sentence(
+    outcome: Outcome, value: float, interval: tuple[float, float], limit: float, units: int, images: int
+) -> str:
+    """units: what was resampled, images or groups of them; images: how many they are together."""
     seen = f"AP changed by {value:+.4f} %, interval {interval[0]:+.4f} to {interval[1]:+.4f} %"
     if outcome is Outcome.PASS:
         return f"{seen}: all of it inside the limit of {limit:g} %."
     if outcome is Outcome.FAIL:
         return f"{seen}: the measured change is at or over the limit of {limit:g} %."
-    needed = images_that_would_decide(n, interval, value, limit)
+    needed = images_that_would_decide(units, interval, value, limit)
     advice = f"about {needed} images like these would decide it" if needed else "more images are needed"
+    if needed and units < images:
+        several = math.ceil(needed * images / units)
+        advice = f"about {needed} groups like these, some {several} images, would decide it"
     return f"{seen}: it reaches over the limit of {limit:g} %; {advice}."

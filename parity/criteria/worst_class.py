@@ -9,7 +9,7 @@ from pydantic import Field
 
 from parity.criteria.base import ClassEvidence, CriterionResult, Outcome, PairEvidence, Parameters
 from parity.criteria.limits import keeps
-from parity.statistics import adjusted_p_values
+from parity.statistics import LEAST_UNITS, adjusted_p_values
 
 MOST_NAMED = 5
 
@@ -87,7 +87,8 @@ def _decide(classes: Sequence[ClassEvidence], parameters: WorstClassParameters) 
 def _inside(entry: ClassEvidence, limit: float) -> bool:
     if entry.identical and entry.change == 0:
         return True  # Whatever is drawn, equal detections have equal AP.
-    if entry.change is None or entry.interval is None:
+    # Without a p-value the boxes lie in so few images that an interval over them says nothing.
+    if entry.change is None or entry.interval is None or entry.p is None:
         return False
     return all(keeps(100 * value, limit, "within") for value in (entry.change, *entry.interval))
 
@@ -95,6 +96,8 @@ def _inside(entry: ClassEvidence, limit: float) -> bool:
 def _shown(entry: ClassEvidence) -> str:
     if entry.interval is None:
         return f"{entry.name} ({entry.reason or 'no interval'})"
+    if entry.p is None:
+        return f"{entry.name} ({entry.boxes} boxes in fewer than {LEAST_UNITS} images or groups)"
     low, high = (100 * end for end in entry.interval)
     return f"{entry.name} ({low:+.2f} to {high:+.2f}, {entry.boxes} boxes)"
 

@@ -169,6 +169,15 @@ def test_a_repeat_gives_the_noise_floor(tmp_path: Path, files: Files) -> None:
     difference = found["accuracy"]["difference"]["AP"]
     assert estimates["noise_floor.AP"]["value"] == difference["relative_percent"]
     assert estimates["noise_floor.AP"]["interval"] == difference["relative_percent_interval"]
+    # The repeat is the candidate's file, so every measure of it is the candidate's.
+    for name in (
+        "operating_point.f1.change",
+        "operating_point.flip_rate",
+        "agreement.iou_0.95",
+        "confidence.shift",
+    ):
+        own, floor = estimates[name], estimates[f"noise_floor.{name}"]
+        assert (own["value"], own["interval"]) == (floor["value"], floor["interval"]), name
 
 
 def test_every_estimate_has_an_interval_or_says_why_not(tmp_path: Path, files: Files) -> None:

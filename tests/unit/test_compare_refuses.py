@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,8 @@ def test_sides_over_different_images_are_an_error_and_common_is_the_way_out(
         (("--limit", "nan"), 2, "--limit nan"),
         (("--resamples", "3"), 2, "--resamples 3"),
         (("--confidence", "1.5"), 2, "--confidence 1.5"),
+        (("--confidence", "0.999"), 2, "at least 2000 resamples"),
+        (("--confidence", "0.99", "--resamples", "100"), 2, "at least 200 resamples"),
         (("--score-threshold", "1"), 2, "--score-threshold 1"),
         (("--max-dets", "0"), 2, "max-dets"),
         (("--score-floor", "7"), 2, "score-floor"),
@@ -226,3 +230,34 @@ def test_escape_sequences_of_a_file_do_not_reach_the_terminal(tmp_path: Path, fi
     assert result.exit_code == 3
     assert "\x1b" not in result.output
     assert "<U+001B>" in result.output
+
+
+def test_no_input_and_no_table_beside_one_is_the_json_copy(tmp_path: Path, files: Files) -> None:
+    repeat = tmp_path / "repeat.json"
+    repeat.write_bytes(files.reference.read_bytes())
+    compare(files, tmp_path / "first")
+    evidence = tmp_path / "first" / "evidence" / "candidate"
+    for reference, target in (
+        (files.reference, files.candidate),
+        (files.reference, repeat),
+        (files.reference, tmp_path / "out" / "index.html"),
+        (evidence / "reference.detections.parquet", evidence / "reference.images.parquet"),
+    ):
+        before = target.read_bytes() if target.exists() else b""
+        (tmp_path / "out").mkdir(exist_ok=True)
+        options = ("--repeat", str(repeat), "--json", str(target))
+        result = compare(replace(files, reference=reference), tmp_path / "out", *options)
+        assert result.exit_code == 2, result.output
+        assert "one of the inputs" in result.output
+        assert (target.read_bytes() if target.exists() else b"") == before
+
+
+def test_a_reader_that_leaves_does_not_change_the_exit_code(tmp_path: Path, files: Files) -> None:
+    command = [sys.executable, "-m", "parity", "compare", str(files.reference), str(files.reference)]
+    command += ["--annotations", str(files.annotations), "--out", str(tmp_path / "out"), "--json", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+        assert (process.wait(120), errors.count(b"Traceback")) == (0, 0), errors

@@ -79,6 +79,8 @@ def test_equal_files_cannot_be_extrapolated(tmp_path: Path, ground_truth: Path) 
         (("--limit", "0"), 2, "--limit"),
         (("--json", "."), 2, "--json"),
         (("--resamples", "1"), 2, "resamples"),
+        (("--resamples", "100", "--confidence", "0.999"), 2, "at least 2000"),
+        (("--limit", "inf"), 2, "--limit"),
     ],
 )
 def test_wrong_options_write_nothing(

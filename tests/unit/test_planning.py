@@ -70,7 +70,7 @@ def test_rows_are_the_grid_and_the_data_set_itself() -> None:
     assert [row.images for row in made.rows] == sorted({*GRID, 777})
     assert GRID[0] == 100
     assert GRID[-1] == 10**6
-    falling = [row.provable_percent for row in made.rows]
+    falling = [row.provable_percent or 0.0 for row in made.rows]
     assert falling == sorted(falling, reverse=True)
 
 
@@ -212,3 +212,11 @@ def test_pictures_of_no_plans_or_of_different_ones_are_errors(tmp_path: Path) ->
         with pytest.raises(UsageError, match="plans to draw"):
             plot(plans, tmp_path / "none.svg")
     assert not (tmp_path / "none.svg").exists()
+
+
+def test_few_images_prove_nothing() -> None:
+    made = plan_from_report(report_with(0.0, (-0.001, 0.001)), LEAST_IMAGES - 1, 0.1)
+    assert made.rows[0].images == LEAST_IMAGES - 1
+    assert made.rows[0].provable_percent is None
+    assert made.provable_percent(LEAST_IMAGES - 1) is None
+    assert made.provable_percent(LEAST_IMAGES) is not None

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from parity.accuracy import lanes
 from parity.accuracy.bootstrap import bootstrap_ap, paired_bootstrap
 from parity.accuracy.coco import Detections, Evaluation, evaluate, index_truth
 from parity.accuracy.draws import CHUNK, image_weights
@@ -128,3 +129,7 @@ def test_draws_that_do_not_fit_are_refused_at_once() -> None:
         image_weights(3, np.zeros(2, np.int64), 1, 0)
     with pytest.raises(UsageError, match="0 resamples"):
         bootstrap_ap(evaluated(random_case(1)), resamples=0)
+
+
+def test_lanes_are_as_many_as_the_draws_of_a_chunk() -> None:
+    assert lanes.LANES == CHUNK

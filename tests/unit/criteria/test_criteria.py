@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -342,3 +343,30 @@ def test_a_class_that_neither_side_finds_is_never_pass() -> None:
 def test_a_confidence_takes_resamples() -> None:
     with pytest.raises(ValidationError, match="at least 2000 resamples"):
         MapVarianceParameters(confidence=0.999, resamples=1000)
+
+
+@pytest.mark.parametrize("p", [None, 0.4])
+def test_an_interval_over_few_images_is_never_pass(p: float | None) -> None:
+    """Moved alike in each of three images, a class has an interval without width that says nothing."""
+    outcome = judge("worst_class", classes(STILL, (-0.0154, (-0.0154, -0.0154), p, 32)))
+    assert outcome.outcome is (Outcome.PASS if p else Outcome.INCONCLUSIVE)
+    assert p or "32 boxes in fewer than 5 images" in outcome.message
+
+
+def test_groups_are_not_called_images() -> None:
+    """Twelve videos of a hundred frames: what would decide is told in both."""
+    frames = frozenset(range(1200))
+    grouped = replace(
+        GOOD,
+        attempted=frames,
+        reference_answered=frames,
+        candidate_answered=frames,
+        units=12,
+        ap_difference=0.0,
+        ap_interval=(-0.2, 0.2),
+    )
+    message = judge("map_variance", grouped).message
+    needed, several = map(int, re.findall(r"about (\d+) groups like these, some (\d+) images", message)[0])
+    assert 12 < needed < 1200 < several == 100 * needed
+    alone = judge("map_variance", replace(grouped, units=1200)).message
+    assert "groups" not in alone
