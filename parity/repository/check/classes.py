@@ -44,7 +44,7 @@ def class_names(config: DatasetConfig) -> tuple[str, ...]:
                 raise Unreadable("names no annotations inside its folder", path / "manifest.toml")
             path = annotations
         return _of_coco(path)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise Unreadable("no data set that tells its class names", path) from error
 
 

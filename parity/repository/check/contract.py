@@ -243,7 +243,7 @@ def _check_class_names(subject: Subject, notes: Notes) -> None:
         if ours != theirs or len(names) != len(subject.categories):
             notes.add(
                 "CLASS_MAP",
-                by if by != "the run file" else "",
+                by if subject.model is None else subject.shown(subject.folder),
                 f"{len(names)} names" + _listed(" only here: ", ours - theirs),
                 expected=f"the data set's {len(subject.categories)}"
                 + _listed(" only there: ", theirs - ours),

@@ -52,9 +52,10 @@ class GraphTensor:
 class GraphFacts:
     """One graph.
 
-    weights: elements of the constants by type, of floating types only. layernorms: names of nodes where a LayerNorm in single steps begins that is not computed in FP32. names: class names of the
-    exporter's metadata, () without. end_to_end: the exporter's word on the head, None without.
-    external: files that weights lie in.
+    weights: elements of the constants by type, of floating types only. layernorms: names of nodes where a
+    LayerNorm in single steps begins that is not computed in FP32. wide_constants: names of INT64 constants
+    beyond 32 bits. external: files that weights lie in. names: class names of the exporter's metadata, ()
+    without. end_to_end: the exporter's word on the head, None without.
     """
 
     opset: int

@@ -96,12 +96,17 @@ def _config(repository: Path, folder: Path, notes: Notes) -> tuple[Any | None, s
         notes.add(
             "CONFIG_PARSE",
             shown,
-            f"{error.found} (column {column})",
+            f"{_shortened(error.found)} (column {column})",
             line=line,
             expected="a Triton model configuration in protobuf text form",
             fix="correct the line; nothing else of this file was checked",
         )
         return None, ""
+
+
+def _shortened(text: str) -> str:
+    """Protobuf quotes the whole line, however long it is."""
+    return text if len(text) <= 300 else f"{text[:100]} ... {text[-197:]}"
 
 
 def plan_name(config: Any | None) -> str:

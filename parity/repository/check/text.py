@@ -15,12 +15,8 @@ _LABELS = (("found", "found"), ("expected", "expected"), ("fix", "to do"))
 def to_text(result: Result, *, failed: bool) -> str:
     """All findings, and a last line that sums them up; control characters in it are made visible."""
     versions = sum(result.models.values())
-    parts = [
-        _wrapped(
-            f"{result.repository}: ",
-            f"{_counted(len(result.models), 'model')}, {_counted(versions, 'version')}",
-        )
-    ]
+    counted = f"{_counted(len(result.models), 'model')}, {_counted(versions, 'version')} in "
+    parts = [_wrapped(counted, str(result.repository))]
     for model, findings in groupby(result.findings, key=lambda finding: finding.model):
         parts.append(f"\n{one_line(model) or 'the repository'}")
         parts += [_finding(finding) for finding in findings]
