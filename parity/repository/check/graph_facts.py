@@ -77,7 +77,9 @@ class GraphFacts:
 
 
 def read_graph(data: bytes) -> GraphFacts | None:
-    """The facts of an ONNX file's bytes, None when they are no ONNX model.
+    """The facts of a serialised ModelProto, None when the bytes are none.
+
+    Values of its weights may be left out (`slim_onnx`); only INT64 constants are looked into.
 
     Raises RunnerError when onnx is not installed.
     """

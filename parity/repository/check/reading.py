@@ -8,18 +8,17 @@ from typing import Any
 
 from parity.config import ModelConfig
 from parity.errors import EvidenceError, UsageError
-from parity.repository.check.files import Digests, Unreadable, inside, open_regular, read_limited, read_text
+from parity.repository.check.files import Digests, Unreadable, inside, open_regular, read_text
 from parity.repository.check.findings import Notes
 from parity.repository.check.graph_facts import GraphFacts, read_graph
 from parity.repository.check.places import Places
 from parity.repository.check.plan_header import HEADER_BYTES, NoPlan, PlanHeader, read_header
+from parity.repository.check.slim_onnx import Malformed, slim
 from parity.repository.check.subject import Subject, Target, Version
 from parity.repository.config_pbtxt import CONFIG_NAME, parse
 from parity.repository.manifest import MANIFEST_NAME, ONNX_NAME, PLAN_NAME, BuildManifest, read_manifest
 
 LARGEST_CONFIG = 1 << 20
-LARGEST_GRAPH = (1 << 31) - 1
-"""Bytes: protobuf's own limit, so no larger ONNX file exists without external data."""
 
 BUILD_AGAIN = "build it again: parity repository build"
 
@@ -184,7 +183,10 @@ def _manifest(repository: Path, path: Path, notes: Notes) -> BuildManifest | Non
 def _graph(repository: Path, path: Path, notes: Notes) -> GraphFacts | None:
     shown = path.relative_to(repository).as_posix()
     try:
-        graph = read_graph(read_limited(path, LARGEST_GRAPH))
+        with open_regular(path) as file:
+            graph = read_graph(slim(file))
+    except Malformed:
+        graph = None
     except Unreadable as error:
         _unreadable(notes, shown, error, "an ONNX model")
         return None

@@ -126,3 +126,9 @@ def test_a_lost_plan_is_never_allowed(tmp_path: Path) -> None:
     removing("model.plan")(tmp_path)
     (found,) = check(request).findings
     assert (found.code, found.severity) == ("PLAN_MISSING", Severity.ERROR)
+
+
+def test_the_document_has_every_code_as_it_is() -> None:
+    text = Path("docs/repository-check.md").read_text("utf-8")
+    table = text[text.index("## Codes") :].splitlines()[4:]
+    assert table == [f"| `{name}` | {code.severity.value} | {code.meaning} |" for name, code in CODES.items()]

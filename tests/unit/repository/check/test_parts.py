@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from parity.config import DatasetConfig
+from parity.repository.check import slim_onnx
 from parity.repository.check.build import same_version
 from parity.repository.check.classes import class_names
 from parity.repository.check.evidence import Evidence
@@ -130,6 +133,51 @@ def test_constants_count_as_weights() -> None:
     )
     assert facts is not None
     assert facts.half_share == pytest.approx(216 / 1216)
+
+
+def large(tmp_path: Path, *constants: Any) -> tuple[Path, bytes]:
+    """A graph that is read without its weights' values, its size apart."""
+    data = made.graph(constants=constants).SerializeToString()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    return path, data
+
+
+def test_weights_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slim_onnx, "WHOLE", 0)
+    values = numpy_helper.from_array(np.ones(1 << 16, np.float32), "large")
+    path, data = large(tmp_path, values, made.integers(2**40), made.external("x"))
+    with path.open("rb") as file:
+        slimmed = slim_onnx.slim(file)
+    assert len(slimmed) < len(data) - (1 << 18)
+    assert read_graph(slimmed) == read_graph(data)
+    assert read_graph(data) is not None
+
+
+@pytest.mark.parametrize("keep", [1, 10, 100, 300, -100, -1])
+def test_a_graph_cut_off_is_malformed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+    monkeypatch.setattr(slim_onnx, "WHOLE", 0)
+    path, data = large(tmp_path)
+    path.write_bytes(data[:keep])
+    with path.open("rb") as file, pytest.raises(slim_onnx.Malformed):
+        slim_onnx.slim(file)
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 11, b"\x0b", b"\x3a\xff\xff\xff\xff\x7f", b"\x09\0"])
+def test_bytes_that_are_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(slim_onnx, "WHOLE", 0)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with path.open("rb") as file, pytest.raises(slim_onnx.Malformed):
+        slim_onnx.slim(file)
+
+
+def test_too_much_besides_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slim_onnx, "WHOLE", 0)
+    monkeypatch.setattr(slim_onnx, "LARGEST", 300)
+    path, _ = large(tmp_path)
+    with path.open("rb") as file, pytest.raises(slim_onnx.Malformed, match="besides"):
+        slim_onnx.slim(file)
 
 
 @pytest.mark.parametrize(
