@@ -1,8 +1,8 @@
 """An ONNX file without its weights' values, so that a graph of gigabytes is read as fast as a small one.
 
-Protobuf's wire format (protobuf.dev/programming-guides/encoding): a message is a row of fields, each a tag that
-holds its number and its kind, and then its value, or its length and its bytes. So a reader may pass over what
-it does not need. Field numbers are those of onnx.proto.
+Protobuf's wire format (protobuf.dev/programming-guides/encoding): a message is a row of fields, each a tag
+that holds its number and its kind, and then its value, or its length and its bytes. So a reader may pass over
+what it does not need. Field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations
