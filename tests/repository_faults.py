@@ -156,12 +156,15 @@ CASES: dict[str, Case] = {
     "plan name leaves": text(
         "UNSAFE_PATH", "max_batch_size: 8", 'default_model_filename: "../../x.plan"\nmax_batch_size: 8'
     ),
+    "a name that no file can have": Case(
+        "UNSAFE_PATH", before=lambda s: s.replace('"labels.txt"', '"' + "x" * 5000 + '"')
+    ),
     "labels leave": text(
         "UNSAFE_PATH", '"labels.txt"', '"../../../weights.pt"', 'label_filename: "../../../weights.pt"'
     ),
     "labels leave through a link": Case("UNSAFE_PATH", after=escaping_link),
-    "plan is a pipe": Case("UNREADABLE UNREADABLE", after=pipe("model.plan")),
-    "graph is a pipe": Case("UNREADABLE UNREADABLE", after=pipe("model.onnx")),
+    "plan is a pipe": Case("UNREADABLE", after=pipe("model.plan")),
+    "graph is a pipe": Case("UNREADABLE", after=pipe("model.onnx")),
     "manifest is a pipe": Case("UNREADABLE", after=pipe("build.json")),
     "no data set": Case("UNREADABLE", after=lambda root: (root / "instances.json").write_text("[]")),
     "configuration in Latin-1": Case(
@@ -190,6 +193,7 @@ CASES: dict[str, Case] = {
     "another plan": Case("PLAN_DIGEST EVIDENCE_DRIFT", after=write("model.plan", made.plan()[:-1] + b"\0")),
     "another graph": Case("ONNX_DIGEST", after=write("model.onnx", made.graph(opset=18).SerializeToString())),
     "other weights": Case("WEIGHTS_DIGEST", after=lambda root: (root / "weights.pt").write_bytes(b"new")),
+    "weights not here": Case("WEIGHTS_UNKNOWN", after=lambda root: (root / "weights.pt").unlink()),
     "another TensorRT": Case(
         "ENGINE_MISMATCH", before=asking(target=Target(tensorrt="10.13", compute_capability="9.0"))
     ),

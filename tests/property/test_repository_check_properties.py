@@ -29,7 +29,8 @@ PIECES = st.sampled_from(
     [
         *"{}[]:\"'#\n\\\0é", "-1", "0", "99999999999999999999", "TYPE_FP16", "KIND_CPU",
         'key: "names"', "dims: [ ]", "reshape { shape: [ ] }", "sequence_batching { }", "output { }",
-        "ensemble_scheduling { }", 'name: "\\377"', "batch_size: 4294967295", "version_policy { specific { } }",
+        "ensemble_scheduling { }", 'name: "\\377"', "batch_size: 4294967295",
+        "version_policy { specific { } }",
         'label_filename: "/dev/zero"', 'default_model_filename: ".."', "instance_group { kind: KIND_MODEL }",
         'cc_model_filenames { key: "" value: "/" }', "model_warmup { }",
     ]

@@ -84,7 +84,7 @@ def _check_manifest(subject: Subject, version: Version, manifest: BuildManifest,
         _check_digest("PLAN_DIGEST", version.plan, manifest.plan_sha256, subject, notes)
     if version.has_graph:
         _check_digest("ONNX_DIGEST", version.path / ONNX_NAME, manifest.onnx_sha256, subject, notes)
-    if subject.model is not None and subject.model.weights.is_file():
+    if subject.model is not None:
         _check_weights(subject, version, manifest, subject.model.weights, notes)
 
 
@@ -128,9 +128,14 @@ def _check_digest(code: str, path: Path, stated: str, subject: Subject, notes: N
     try:
         found = subject.digests.of(path)
     except Unreadable as error:
-        notes.add(
-            "UNREADABLE", shown, error.found, expected="the file that build.json describes", fix=BUILD_AGAIN
-        )
+        if not notes.has("UNREADABLE", shown):  # what cannot even be opened was noted before
+            notes.add(
+                "UNREADABLE",
+                shown,
+                error.found,
+                expected="the file that build.json describes",
+                fix=BUILD_AGAIN,
+            )
         return
     if found != stated:
         notes.add(
@@ -149,7 +154,11 @@ def _check_weights(
         found = subject.digests.of(weights)
     except Unreadable as error:
         notes.add(
-            "UNREADABLE", str(weights), error.found, expected="the run file's weights", fix="mend `weights`"
+            "WEIGHTS_UNKNOWN",
+            str(weights),
+            error.found,
+            expected="the run file's weights, to compare the plan's origin with",
+            fix="fetch them, if the plan's origin is in doubt",
         )
         return
     if found != manifest.weights_sha256:

@@ -65,4 +65,6 @@ def _of_yolo(path: Path) -> tuple[str, ...]:
     names = document["names"]
     if isinstance(names, dict):
         names = [names[index] for index in sorted(names)]
+    if not all(isinstance(name, (str, int)) for name in names):
+        raise ValueError("a name that is no text")
     return tuple(str(name) for name in names)

@@ -61,8 +61,9 @@ def read_text(path: Path, limit: int) -> str:
 def inside(folder: Path, name: str) -> Path | None:
     """`folder / name` resolved, or None when that is outside the folder, through links too, or no path."""
     try:
-        path = (folder / name).resolve()
-        return path if name and path.is_relative_to(folder.resolve()) and path != folder.resolve() else None
+        path, root = (folder / name).resolve(), folder.resolve()
+        path.is_file()  # names that the file system cannot hold fail here
+        return path if name and path.is_relative_to(root) and path != root else None
     except (OSError, ValueError, RuntimeError):
         return None
 

@@ -79,6 +79,7 @@ CODES: dict[str, Code] = {
     "PLAN_DIGEST": _error("The plan is not the one that build.json describes."),
     "ONNX_DIGEST": _error("The graph beside the plan is not the one that build.json describes."),
     "WEIGHTS_DIGEST": _error("The plan was built from other weights than the run file's."),
+    "WEIGHTS_UNKNOWN": _info("The run file's weights cannot be read; the plan's origin was not compared."),
     "ENGINE_MISMATCH": _error("The plan is of another TensorRT or for another GPU than it should be."),
     "NO_TARGET": _info("No target was named, so no plan was held to a TensorRT version or a GPU."),
     # The configuration.
@@ -129,6 +130,10 @@ class Notes:
     def __init__(self, model: str = "") -> None:
         self.model = model
         self.findings: list[Finding] = []
+
+    def has(self, code: str, file: str) -> bool:
+        """Whether this was noted of this file."""
+        return any(finding.code == code and finding.file == file for finding in self.findings)
 
     def add(
         self,

@@ -36,6 +36,8 @@ _INT64_LIMITS = (2**63 - 1, -(2**63), -(2**63) + 1)
 """What Slice takes for "to the end": every exporter writes them, and TensorRT reads them so."""
 
 _MOST_CONSTANTS = 1 << 20
+MOST_NODES = 200_000
+"""Far more than any detector has; beyond it a file is taken for something else."""
 _NAME = re.compile(r"""(\d+)\s*:\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")""")
 
 
@@ -90,6 +92,8 @@ def read_graph(data: bytes) -> GraphFacts | None:
         return None
     if not model.graph.node or not model.graph.output or not model.opset_import:
         return None
+    if max(len(model.graph.node), len(model.graph.initializer), len(model.graph.input)) > MOST_NODES:
+        return None
     nodes = list(_nodes(model.graph))
     constants = [*model.graph.initializer, *(tensor for node in nodes for tensor in _values(node))]
     weights: Counter[str] = Counter()
@@ -98,7 +102,7 @@ def read_graph(data: bytes) -> GraphFacts | None:
         if kind in ("FP32", "FP16", "BF16", "FP64"):
             weights[kind] += max(0, prod(tensor.dims))
     own = {tensor.name for tensor in model.graph.initializer}
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    metadata = {_text(entry.key): _text(entry.value) for entry in model.metadata_props}
     return GraphFacts(
         opset=max(
             (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0
@@ -108,7 +112,7 @@ def read_graph(data: bytes) -> GraphFacts | None:
         weights=dict(weights),
         layernorms=tuple(_layernorms(nodes)),
         grid_samples=sum(node.op_type == "GridSample" for node in nodes),
-        wide_constants=tuple(tensor.name for tensor in constants if _is_wide(tensor)),
+        wide_constants=tuple(_text(tensor.name) for tensor in constants if _is_wide(tensor)),
         external=tuple(dict.fromkeys(_locations(constants))),
         names=_names(metadata.get("names", "")),
         end_to_end={"True": True, "False": False}.get(metadata.get("end2end", "")),
@@ -135,7 +139,7 @@ def _tensor(value: Any) -> GraphTensor:
     if kind.HasField("shape"):
         dims = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in kind.shape.dim)
     return GraphTensor(
-        name=value.name, datatype=TYPES.get(kind.elem_type, f"type {kind.elem_type}"), dims=dims
+        name=_text(value.name), datatype=TYPES.get(kind.elem_type, f"type {kind.elem_type}"), dims=dims
     )
 
 
@@ -159,7 +163,7 @@ def _layernorms(nodes: list[Any]) -> Iterator[str]:
         if mean is None or mean.op_type != "ReduceMean":
             continue
         if source is None or not _casts_to_single(source):
-            yield node.name or node.output[0]
+            yield _text(node.name or node.output[0])
 
 
 def _casts_to_single(node: Any) -> bool:
@@ -178,7 +182,12 @@ def _is_wide(tensor: Any) -> bool:
 def _locations(constants: list[Any]) -> Iterator[str]:
     for tensor in constants:
         if tensor.data_location == _EXTERNAL:
-            yield next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+            yield next((_text(entry.value) for entry in tensor.external_data if entry.key == "location"), "")
+
+
+def _text(value: str | bytes) -> str:
+    """Protobuf gives what is no UTF-8 as bytes."""
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
 
 
 def _names(text: str) -> tuple[str, ...]:

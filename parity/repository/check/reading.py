@@ -18,7 +18,7 @@ from parity.repository.check.subject import Subject, Target, Version
 from parity.repository.config_pbtxt import CONFIG_NAME, parse
 from parity.repository.manifest import MANIFEST_NAME, ONNX_NAME, PLAN_NAME, BuildManifest, read_manifest
 
-LARGEST_CONFIG = 1 << 20
+LARGEST_CONFIG = 1 << 18
 
 BUILD_AGAIN = "build it again: parity repository build"
 

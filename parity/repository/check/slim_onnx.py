@@ -18,11 +18,15 @@ _VALUES_OF_TENSOR = (4, 5, 9, 10)
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 SMALL = 1 << 16
-WHOLE = 32 << 20
+WHOLE = 16 << 20
 """Bytes of a file that protobuf reads faster than this does."""
 
 LARGEST = 64 << 20
 """Bytes of everything but the weights: names, nodes, metadata."""
+
+
+MOST_FIELDS = 500_000
+"""Of the messages that are gone into: a graph has one a node, and a few for each weight."""
 
 
 class Malformed(ValueError):
@@ -44,12 +48,16 @@ class _Walker:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.kept = 0
+        self.fields = 0
 
     def message(self, size: int, descend: list[int]) -> bytes:
         """One message of `size` bytes from here on. descend: field numbers of the messages to go into."""
         end = self.file.tell() + size
         out = io.BytesIO()
         while self.file.tell() < end:
+            self.fields += 1
+            if self.fields > MOST_FIELDS:
+                raise Malformed(f"over {MOST_FIELDS:,} fields")
             tag = self._varint()
             number, kind = tag >> 3, tag & 7
             if kind == _BYTES:

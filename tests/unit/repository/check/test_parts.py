@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from parity.config import DatasetConfig
-from parity.repository.check import slim_onnx
+from parity.repository.check import graph_facts, slim_onnx
 from parity.repository.check.build import same_version
 from parity.repository.check.classes import class_names
 from parity.repository.check.evidence import Evidence
@@ -126,6 +126,24 @@ def test_branches_are_looked_into() -> None:
     assert facts.grid_samples == 2
 
 
+def test_names_that_are_no_text() -> None:
+    nodes = made.decomposed_layernorm()
+    data = made.graph(nodes, constants=[made.external("location"), made.integers(2**40)]).SerializeToString()
+    for word in (b"Conv", b"output0", b"person", b"names", b"integers", b"/norm/", b"location", b"images"):
+        assert word in data
+        data = data.replace(word, b"\xff" * len(word))
+    facts = read_graph(data)
+    assert facts is not None
+    assert facts.outputs[0].name == r"\xff" * 7
+    assert facts.wide_constants == (r"\xff" * 8,)
+
+
+def test_more_nodes_than_any_network_has() -> None:
+    model = made.graph()
+    model.graph.node.extend([NodeProto() for _ in range(graph_facts.MOST_NODES)])
+    assert read_graph(model.SerializeToString()) is None
+
+
 def test_constants_count_as_weights() -> None:
     values = helper.make_tensor("t", TensorProto.FLOAT, [1000], [0.0] * 1000)
     facts = read_graph(
@@ -172,11 +190,16 @@ def test_bytes_that_are_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         slim_onnx.slim(file)
 
 
-def test_too_much_besides_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("limit", "most", "found"), [("LARGEST", 300, "besides"), ("MOST_FIELDS", 9, "fields")]
+)
+def test_too_much_besides_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, found: str
+) -> None:
     monkeypatch.setattr(slim_onnx, "WHOLE", 0)
-    monkeypatch.setattr(slim_onnx, "LARGEST", 300)
+    monkeypatch.setattr(slim_onnx, limit, most)
     path, _ = large(tmp_path)
-    with path.open("rb") as file, pytest.raises(slim_onnx.Malformed, match="besides"):
+    with path.open("rb") as file, pytest.raises(slim_onnx.Malformed, match=found):
         slim_onnx.slim(file)
 
 
@@ -249,7 +272,9 @@ def test_class_names_of_data_sets(tmp_path: Path) -> None:
     assert class_names(DatasetConfig(path=yolo)) == ("cat", "dog")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"categories": [{"id": "a"}]}', "\x00", "names: 3"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"categories": [{"id": "a"}]}', "\x00", "names: 3", "names: [[a]]"]
+)
 @pytest.mark.parametrize("name", ["a.json", "a.yaml"])
 def test_data_sets_that_tell_no_classes(tmp_path: Path, name: str, content: str) -> None:
     path = tmp_path / name
