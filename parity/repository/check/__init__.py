@@ -18,7 +18,7 @@ from parity.repository.check.classes import class_names
 from parity.repository.check.evidence import Evidence
 from parity.repository.check.files import Digests, Unreadable
 from parity.repository.check.findings import CODES, Finding, Notes, Severity
-from parity.repository.check.reading import read_subject, subfolders
+from parity.repository.check.reading import begin_digests, read_subject, subfolders
 from parity.repository.check.subject import Subject, Target
 
 __all__ = ["CODES", "Finding", "Request", "Result", "Severity", "Target", "check"]
@@ -78,6 +78,7 @@ def check(request: Request) -> Result:
     findings = list(notes.findings)
     models: dict[str, int] = {}
     with Digests() as digests:
+        begin_digests(folders, digests)
         read = []
         for folder in folders:  # all are read first, so that digests are computed while others are parsed
             notes = Notes(folder.name)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from typing_extensions import Self
 
-BLOCK = 1 << 20
+BLOCK = 4 << 20
 
 
 class Unreadable(Exception):

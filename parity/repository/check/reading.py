@@ -35,7 +35,7 @@ def read_subject(
 ) -> Subject:
     """Everything that is checked of a model's folder. Raises RunnerError when a library is missing."""
     config, text = _config(repository, folder, notes)
-    versions = [_version(repository, path, config, notes, digests) for path in _version_folders(folder)]
+    versions = [_version(repository, path, config, notes) for path in _version_folders(folder)]
     if model is not None:
         digests.begin(model.weights)
     return Subject(
@@ -49,6 +49,15 @@ def read_subject(
         target=target,
         digests=digests,
     )
+
+
+def begin_digests(folders: list[Path], digests: Digests) -> None:
+    """Start on the files that every digest check needs, the largest first, while libraries are imported."""
+    versions = [version for folder in folders for version in _version_folders(folder)]
+    files = [version / name for version in versions for name in (PLAN_NAME, ONNX_NAME)]
+    files = [file for file in files if file.is_file()]
+    for file in sorted(files, key=lambda file: file.stat().st_size, reverse=True):
+        digests.begin(file)
 
 
 def is_version(name: str) -> bool:
@@ -113,15 +122,12 @@ def plan_name(config: Any | None) -> str:
     return PLAN_NAME if config is None else str(config.default_model_filename or PLAN_NAME)
 
 
-def _version(repository: Path, path: Path, config: Any | None, notes: Notes, digests: Digests) -> Version:
+def _version(repository: Path, path: Path, config: Any | None, notes: Notes) -> Version:
     # A name that leads out of the folder is a finding of its own; here the usual one stands in for it.
     plan = path / plan_name(config)
     if inside(path, plan_name(config)) is None:
         plan = path / PLAN_NAME
     manifest, graph = path / MANIFEST_NAME, path / ONNX_NAME
-    for file in (plan, graph):
-        if file.is_file():
-            digests.begin(file)
     return Version(
         path=path,
         plan=plan,
