@@ -10,6 +10,7 @@ import typer
 
 from parity import __version__
 from parity.cli import compare, plan, run
+from parity.cli.repository import repository
 
 __all__ = ["app", "main"]
 
@@ -38,6 +39,7 @@ app.command("run")(run.run_command)
 app.command("serve")(run.serve_command)
 app.command("compare")(compare.compare_command)
 app.command("plan")(plan.plan_command)
+app.add_typer(repository, name="repository")
 
 
 def main() -> None:

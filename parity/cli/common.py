@@ -18,6 +18,7 @@ import typer
 from platformdirs import user_cache_path
 
 from parity.errors import EvidenceError, ParityError, UsageError
+from parity.visible import visible
 
 if TYPE_CHECKING:
     from parity.pipeline import Result
@@ -68,8 +69,6 @@ def errors(debug: bool, out: Path | None = None) -> Iterator[None]:
 def _fail(error: ParityError, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exception(error)
-    from parity.report.text import visible
-
     # What files and servers say is shown, never obeyed: no escape sequence reaches the terminal.
     for line in f"error: {error}".split("\n"):
         typer.echo(visible(line), err=True)

@@ -1,0 +1,10 @@
+"""`parity repository`: commands on the Triton model repository."""
+
+from __future__ import annotations
+
+import typer
+
+from parity.cli.repository_check import check_command
+
+repository = typer.Typer(help="Check and build the Triton model repository.", no_args_is_help=True)
+repository.command("check")(check_command)
