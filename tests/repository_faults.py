@@ -75,6 +75,15 @@ def parameter(key: str, value: str) -> str:
     return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
 
 
+def rtx(sample: Sample) -> None:
+    sample.plan = made.plan((1, 7, 1, 116), tag=b"vtrt")
+    sample.manifest["runtime"] = "tensorrt-rtx"
+
+
+def rename(root: Path, old: str, new: str) -> Path:
+    return (version(root) / old).rename(version(root) / new)
+
+
 def tensor(name: str, datatype: str, *dims: int) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "dims": list(dims)}
 
@@ -182,10 +191,18 @@ CASES: dict[str, Case] = {
     "unknown serialisation": Case("PLAN_OPAQUE", before=setting(plan=made.plan(serialization=7))),
     "TensorRT-RTX": Case(
         "PLAN_RUNTIME",
-        before=both(setting(plan=made.plan((1, 7, 1, 116), tag=b"vtrt")), building(runtime="tensorrt-rtx")),
+        before=rtx,
     ),
     "TensorRT-RTX by its header": Case("PLAN_RUNTIME", before=setting(plan=made.plan(tag=b"vtrt"))),
     "TensorRT-RTX by its manifest": Case("PLAN_RUNTIME", before=building(runtime="tensorrt-rtx")),
+    "TensorRT-RTX under its own name": Case(
+        "PLAN_RUNTIME", before=rtx, after=lambda root: rename(root, "model.plan", "model.rtx.plan")
+    ),
+    "TensorRT-RTX under its own name, damaged": Case(
+        "PLAN_RUNTIME PLAN_DIGEST",
+        before=rtx,
+        after=lambda root: rename(root, "model.plan", "model.rtx.plan").write_bytes(b"vtrt"),
+    ),
     # The manifest.
     "no manifest": Case("NO_MANIFEST", after=removing("build.json")),
     "damaged manifest": Case("MANIFEST_INVALID", after=write("build.json", b'{"format": 1}')),

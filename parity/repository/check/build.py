@@ -80,8 +80,8 @@ def _check_manifest(subject: Subject, version: Version, manifest: BuildManifest,
             expected=f"{wanted}, the target's",
             fix="build it on the target's GPU: parity repository build",
         )
-    if version.has_plan:
-        _check_digest("PLAN_DIGEST", version.plan, manifest.plan_sha256, subject, notes)
+    if version.described.exists():
+        _check_digest("PLAN_DIGEST", version.described, manifest.plan_sha256, subject, notes)
     if version.has_graph:
         _check_digest("ONNX_DIGEST", version.path / ONNX_NAME, manifest.onnx_sha256, subject, notes)
     if subject.model is not None:

@@ -97,7 +97,7 @@ def _check_plan_names(subject: Subject, notes: Notes) -> None:
 
 
 def _check_plan(subject: Subject, version: Version, notes: Notes, allow_unbuilt: bool) -> None:
-    if version.has_plan:
+    if version.has_plan or version.described.exists():  # the latter is TensorRT-RTX's, a finding of its own
         return
     shown = subject.shown(version.plan)
     if version.has_manifest or version.has_graph or plan_name(subject.config) != PLAN_NAME:

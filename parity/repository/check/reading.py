@@ -16,7 +16,14 @@ from parity.repository.check.plan_header import HEADER_BYTES, NoPlan, PlanHeader
 from parity.repository.check.slim_onnx import Malformed, slim
 from parity.repository.check.subject import Subject, Target, Version
 from parity.repository.config_pbtxt import CONFIG_NAME, parse
-from parity.repository.manifest import MANIFEST_NAME, ONNX_NAME, PLAN_NAME, BuildManifest, read_manifest
+from parity.repository.manifest import (
+    MANIFEST_NAME,
+    ONNX_NAME,
+    PLAN_NAME,
+    PLAN_NAMES,
+    BuildManifest,
+    read_manifest,
+)
 
 LARGEST_CONFIG = 1 << 18
 
@@ -54,7 +61,7 @@ def read_subject(
 def begin_digests(folders: list[Path], digests: Digests) -> None:
     """Start on the files that every digest check needs, the largest first, while libraries are imported."""
     versions = [version for folder in folders for version in _version_folders(folder)]
-    files = [version / name for version in versions for name in (PLAN_NAME, ONNX_NAME)]
+    files = [version / name for version in versions for name in (*PLAN_NAMES.values(), ONNX_NAME)]
     files = [file for file in files if file.is_file()]
     for file in sorted(files, key=lambda file: file.stat().st_size, reverse=True):
         digests.begin(file)

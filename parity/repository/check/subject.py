@@ -12,7 +12,7 @@ from parity.repository.check.graph_facts import GraphFacts
 from parity.repository.check.places import Places
 from parity.repository.check.plan_header import PlanHeader
 from parity.repository.config_pbtxt import CONFIG_NAME
-from parity.repository.manifest import MANIFEST_NAME, ONNX_NAME, BuildManifest
+from parity.repository.manifest import MANIFEST_NAME, ONNX_NAME, PLAN_NAMES, BuildManifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,12 @@ class Version:
     has_manifest: bool
     graph: GraphFacts | None
     has_graph: bool
+
+    @property
+    def described(self) -> Path:
+        """The manifest's file; plans of TensorRT-RTX have a name that Triton does not look for."""
+        other = None if self.manifest is None else self.path / PLAN_NAMES[self.manifest.runtime]
+        return other if other is not None and other.is_file() else self.plan
 
 
 @dataclass(frozen=True, kw_only=True)
