@@ -1,0 +1,1 @@
+"""Static preflight of a model repository."""
