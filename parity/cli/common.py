@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from platformdirs import user_cache_path
 
+from parity.config import RunFile, hint
 from parity.errors import EvidenceError, ParityError, UsageError
 from parity.gate import EXIT_CODES
 
@@ -86,6 +87,14 @@ def new_folder(out: Path, phase: str) -> Path:
     """A folder name of its own, even for runs that start together; it is made with the first evidence."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     return (writable(out) / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()
+
+
+def selected(config: RunFile, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The models that --model names, once each, or all. Raises UsageError for unknown ones."""
+    for name in wanted or ():
+        if name not in config.models:
+            raise UsageError(f"no model is called {name!r}{hint(name, config.models)}", where="--model")
+    return tuple(dict.fromkeys(wanted)) if wanted else tuple(config.models)
 
 
 def writable_file(wanted: str | None, inputs: Sequence[Path] = ()) -> Path | None:

@@ -18,6 +18,8 @@ from parity.files import write_whole
 
 MANIFEST_NAME = "build.json"
 PLAN_NAME = "model.plan"
+RTX_PLAN_NAME = "model.rtx.plan"
+"""Another name, since Triton would take a `model.plan` for one of TensorRT's and fail on loading it."""
 ONNX_NAME = "model.onnx"
 """The graph that the plan was built from; Triton ignores it in a version folder of `tensorrt_plan`."""
 
@@ -26,7 +28,9 @@ LARGEST = 16 << 20
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Runtime = Literal["tensorrt", "tensorrt-rtx"]
-ComputeCapability = Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]$")]
+PLAN_NAMES: dict[Runtime, str] = {"tensorrt": PLAN_NAME, "tensorrt-rtx": RTX_PLAN_NAME}
+CAPABILITY_PATTERN = r"^[0-9]{1,2}\.[0-9]$"
+ComputeCapability = Annotated[str, Field(pattern=CAPABILITY_PATTERN)]
 
 
 class _Strict(BaseModel):
