@@ -69,7 +69,7 @@ def _logger(trt: Any) -> tuple[Any, list[str]]:
         def log(self, severity: Any, message: str) -> None:
             """TensorRT says something."""
             if severity <= trt.ILogger.Severity.ERROR:
-                said.append(message)
+                said.extend([message] if trt_api.NO_DRIVER not in message else [])
             elif severity <= trt.ILogger.Severity.WARNING:
                 sys.stderr.write(f"{message}\n")
 

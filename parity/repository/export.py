@@ -28,7 +28,7 @@ from parity.repository.workers import run_worker
 __all__ = ["ExportedModel", "export_onnx"]
 
 OPSET = 17
-RECIPE = 5
+RECIPE = 6
 """Raised whenever the way of exporting changes, so that older cache entries are not taken."""
 
 VERSIONS = ("ultralytics", "torch", "onnx", "onnxslim", "onnxruntime")

@@ -80,6 +80,7 @@ def _by_onnxruntime(source: Path, kept: list[str], noise: Path, input_size: tupl
     """onnxruntime.transformers.float16; onnxconverter-common's leaves mixed types at Resize and Cast."""
     import onnx
     from onnxruntime.transformers import float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     converted = float16.convert_float_to_float16(
         onnx.load(str(source)),
@@ -88,6 +89,8 @@ def _by_onnxruntime(source: Path, kept: list[str], noise: Path, input_size: tupl
         node_block_list=kept,
     )
     _drop_round_trips(converted.graph, onnx.TensorProto)
+    # The converter appends its casts at the end; ONNX wants every node after those that feed it.
+    OnnxModel(converted).topological_sort(is_deterministic=True)
     return converted
 
 

@@ -28,6 +28,7 @@ def load_typed(path: Path) -> tuple[Any, dict[str, str]]:
 
     try:
         model = onnx.load(str(path))
+        onnx.checker.check_model(model)
         graph = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True).graph
     except Exception as error:  # protobuf's and ONNX's exceptions have no common base
         raise EvidenceError(

@@ -15,6 +15,9 @@ from typing import Any
 
 from parity.errors import UsageError
 
+NO_DRIVER = "CUDA driver version is insufficient"
+"""In messages that every call repeats where there is no GPU; they hide the one that matters."""
+
 OLDEST = 10
 """Major version of TensorRT. 8 knows no strong typing for what parity builds."""
 
@@ -60,7 +63,8 @@ def parser_errors(parser: Any) -> list[str]:
     for index in range(parser.num_errors):
         error = parser.get_error(index)
         node = f"{error.node_operator()} {error.node_name()!r}: " if error.node_name() else ""
-        lines.append(f"{node}{error.desc()}")
+        said = [line for line in error.desc().splitlines() if NO_DRIVER not in line]
+        lines.append(node + "; ".join(said))
     return lines
 
 
