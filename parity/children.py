@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 POLL_S = 0.1
 TAIL_LINES = 15
@@ -28,13 +30,15 @@ def run(
     timeout_s: float,
     watch: Callable[[int], None],
     folder: Path | None = None,
+    log: Path | None = None,
 ) -> Ended:
     """Run a program without input in `folder`; it never outlives this call.
 
-    watch: called with its process id every `POLL_S` seconds while it runs. Raises nothing of its own: a
-    program that cannot be started, takes longer than `timeout_s` or fails is told in the answer.
+    watch: called with its process id every `POLL_S` seconds while it runs. log: file that takes what it says,
+    for `watch` to read; without one only the answer has the end of it. Raises nothing of its own: a program
+    that cannot be started, takes longer than `timeout_s` or fails is told in the answer.
     """
-    with tempfile.TemporaryFile() as output:
+    with _output(log) as output:
         try:
             process = subprocess.Popen(
                 command,
@@ -55,6 +59,10 @@ def run(
         output.seek(0)
         lines = output.read().decode(errors="replace").strip().splitlines()
         return Ended(problem=problem, tail="\n".join(lines[-TAIL_LINES:]))
+
+
+def _output(log: Path | None) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return tempfile.TemporaryFile() if log is None else log.open("w+b")
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float, watch: Callable[[int], None]) -> str:

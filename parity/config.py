@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -165,7 +165,7 @@ def load(
             where=str(path),
             remedy="docs/run-file.md describes every key of the run file",
         )
-    return _absolute(run_file, path.resolve().parent)
+    return _absolute(run_file, path.resolve().parent, settings or {})
 
 
 def validate(model: type[M], values: dict[str, Any]) -> M:
@@ -247,16 +247,43 @@ def settings_problems(model: type[BaseModel], values: dict[str, Any], place: str
     return []
 
 
-def _absolute(run_file: RunFile, base: Path) -> RunFile:
+def _absolute(run_file: RunFile, base: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:
     """The same run file with every path absolute, seen from the folder of the file."""
+
+    def side(config: RunnerConfig) -> RunnerConfig:
+        return config.model_copy(update=_paths(config, base, settings))
+
     datasets = {
         name: d.model_copy(update={"path": base / d.path, "images": base / d.images if d.images else None})
         for name, d in run_file.datasets.items()
     }
-    models = {name: m.model_copy(update={"weights": base / m.weights}) for name, m in run_file.models.items()}
+    models = {
+        name: m.model_copy(
+            update={
+                "weights": base / m.weights,
+                "reference": side(m.reference) if m.reference else None,
+                "candidate": side(m.candidate) if m.candidate else None,
+            }
+        )
+        for name, m in run_file.models.items()
+    }
     return run_file.model_copy(
-        update={"datasets": datasets, "models": models, "model_repository": base / run_file.model_repository}
+        update={
+            "datasets": datasets,
+            "models": models,
+            "model_repository": base / run_file.model_repository,
+            "reference": side(run_file.reference),
+            "candidate": side(run_file.candidate),
+        }
     )
+
+
+def _paths(config: RunnerConfig, base: Path, settings: Mapping[str, type[BaseModel]]) -> dict[str, str]:
+    """Those settings of a built-in runner that are paths, made absolute."""
+    known = settings.get(config.runner)
+    fields = known.model_fields if known else {}
+    paths = {k for k, f in fields.items() if Path in (f.annotation, *get_args(f.annotation))}
+    return {key: str(base / str(value)) for key, value in config.settings.items() if key in paths}
 
 
 def hint(word: str, known: Mapping[str, Any] | tuple[str, ...] | list[str]) -> str:

@@ -32,6 +32,7 @@ from typing_extensions import Self
 from parity.criteria import CriterionResult, Outcome
 from parity.progress import Step
 from parity.report.document import Pair, Report
+from parity.report.rehearsal import wording
 from parity.report.text import one_line
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 STYLES = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
-REHEARSAL = "REHEARSAL: no TensorRT engine ran; this tests everything but the engine."
-FILES = "REHEARSAL: two files; nothing shows that a TensorRT engine made the candidate's."
 
 
 class _Step:
@@ -147,7 +146,7 @@ def show(report: Report, page: Path) -> None:
             console.print(Text(one_line(note)))
     stopped = " (of what was computed; the run stopped)" if report.error else ""
     console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict]), stopped))
-    say(f"report: {_short(page)}")
+    say(f"report: {short(page)}")
 
 
 def show_plans(plans: Sequence[Plan], dataset: str, drawing: Path) -> None:
@@ -174,13 +173,13 @@ def show_plans(plans: Sequence[Plan], dataset: str, drawing: Path) -> None:
         if plan.reason:
             console.print(Text(f"{one_line(plan.source)}: {one_line(plan.reason)}"))
     console.print("An extrapolation by 1/sqrt(images): it plans a comparison and proves nothing.")
-    say(f"plot: {_short(drawing)}")
+    say(f"plot: {short(drawing)}")
 
 
 def _title(report: Report) -> str:
     lines = [f"{report.phase} on {escape(one_line(report.dataset))}"]
     if report.rehearsal:
-        lines.append(FILES if report.phase == "comparison" else REHEARSAL)
+        lines.append(wording(report).line)
     if report.partial:
         asked = max((pair.images.attempted for pair in report.pairs), default=0)
         whole = max((pair.images.in_dataset for pair in report.pairs), default=0)
@@ -219,9 +218,9 @@ def _limit(criterion: CriterionResult) -> str:
     return f"{sign}{criterion.limit:g}{unit}"
 
 
-def _short(page: Path) -> str:
-    """The page relative to where the reader is, when that is shorter."""
+def short(path: Path) -> str:
+    """A path relative to where the reader is, where it lies under that."""
     try:
-        return str(page.relative_to(Path.cwd()))
+        return str(path.relative_to(Path.cwd()))
     except ValueError:
-        return str(page)
+        return str(path)

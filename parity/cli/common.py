@@ -21,6 +21,7 @@ from parity.errors import EvidenceError, ParityError, UsageError
 from parity.visible import visible
 
 if TYPE_CHECKING:
+    from parity.config import RunFile
     from parity.pipeline import Result
 
 STDOUT = "-"
@@ -84,6 +85,16 @@ def new_folder(out: Path, phase: str) -> Path:
     """A folder name of its own, even for runs that start together; it is made with the first evidence."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     return (writable(out) / f"{stamp}-{phase}-{secrets.token_hex(2)}").resolve()
+
+
+def selected(config: RunFile, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The models that --model names, once each, or all. Raises UsageError for unknown ones."""
+    for name in wanted or ():
+        if name not in config.models:
+            from parity.config import hint
+
+            raise UsageError(f"no model is called {name!r}{hint(name, config.models)}", where="--model")
+    return tuple(dict.fromkeys(wanted)) if wanted else tuple(config.models)
 
 
 def writable_file(wanted: str | None, inputs: Sequence[Path] = ()) -> Path | None:

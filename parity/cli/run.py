@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder
+from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder, selected
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run_command(
         config = _with_dataset(config, dataset)
         request = Request(
             run_file=config,
-            models=_models(config, model),
+            models=selected(config, model),
             images=limit_images,
             folder=new_folder(out, config.phase),
             cache=cache_folder(cache),
@@ -68,7 +68,7 @@ def serve_command(
 
         config = load(run_file, runners.SETTINGS, policies.phases())
         with RichProgress() as progress:
-            stack, server = serve.start(config, _models(config, model), cache_folder(cache), progress)
+            stack, server = serve.start(config, selected(config, model), cache_folder(cache), progress)
         with stack:
             triton = server.triton
             say(f"Triton {triton.version} is ready; Ctrl-C stops it.")
@@ -78,15 +78,6 @@ def serve_command(
             say(f"  log      {triton.log_path}")
             with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
                 serve.wait(server)
-
-
-def _models(config: RunFile, wanted: list[str] | None) -> tuple[str, ...]:
-    from parity.config import hint
-
-    for name in wanted or ():
-        if name not in config.models:
-            raise UsageError(f"no model is called {name!r}{hint(name, config.models)}", where="--model")
-    return tuple(dict.fromkeys(wanted)) if wanted else tuple(config.models)
 
 
 def _with_dataset(config: RunFile, wanted: str | None) -> RunFile:

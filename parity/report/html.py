@@ -22,6 +22,7 @@ from parity.errors import EvidenceError, join_problems
 from parity.files import write_whole
 from parity.report import drawing, formats, gallery
 from parity.report.document import ClassAccuracy, CriterionResult, Outcome, Pair, Report
+from parity.report.rehearsal import wording
 from parity.report.schema import contradictions
 from parity.report.text import one_line, redacted, visible, without_secrets, without_verdict
 
@@ -80,6 +81,7 @@ def render_html(report: Report, folder: Path) -> str:
         .render(
             report=report,
             headline=headline(report),
+            rehearsal=wording(report),
             pairs=[(f"model-{number}", pair) for number, pair in pairs],
             picture=lambda name: _picture(folder, name),
             style=style,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,27 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity import children
 from parity.config import ModelConfig
 from parity.errors import EvidenceError, RunnerError, UsageError
 from parity.progress import Progress, Silent, Step
 from parity.provenance import package_version, sha256_of_file
-from parity.quiet import QUIET
 from parity.repository.exported import ExportedModel, read_entry
+from parity.repository.fp16 import PACKAGES, Converter
 from parity.repository.lock import exclusive
 from parity.repository.precision import Precision
-from parity.repository.worker import STAGES, stage_count
+from parity.repository.worker import stage_count
+from parity.repository.workers import run_worker
 
 __all__ = ["ExportedModel", "export_onnx"]
 
 OPSET = 17
-RECIPE = 4
+RECIPE = 6
 """Raised whenever the way of exporting changes, so that older cache entries are not taken."""
 
 VERSIONS = ("ultralytics", "torch", "onnx", "onnxslim", "onnxruntime")
-TIMEOUT_S = 1800.0
 
-_WORKER_ENVIRONMENT = {**QUIET, "PYTHONHASHSEED": "0"}
+_FIXED_SEED = {"PYTHONHASHSEED": "0"}
 """onnxslim orders nodes by hashes: with a fixed seed the same weights give the same file."""
 
 
@@ -45,14 +43,16 @@ def export_onnx(
     cache: Path,
     calibration: Iterable[NDArray[np.float32]] = (),
     progress: Progress | None = None,
+    converter: Converter = "onnxruntime",
 ) -> ExportedModel:
     """The model as ONNX with a dynamic batch, from the cache or exported now.
 
     calibration: float32 (1, 3, H, W) tensors at the model's input size, 0 to 1, read for "int8" only and
-    then held in memory together. Two processes that ask for the same export wait for each other; an entry
-    that does not match its own digest is made again. Raises EvidenceError for weights that are missing or
-    no such detector, UsageError for INT8 without calibration images, RunnerError when a package is not
-    installed or the export fails in an unforeseen way.
+    then held in memory together. converter: what makes "fp16" of the FP32 network. Two processes that ask
+    for the same export wait for each other; an entry that does not match its own digest is made again.
+    Raises EvidenceError for weights that are missing or no such detector and for a graph that is not typed as
+    asked, UsageError for INT8 without calibration images, RunnerError when a package is not installed or the
+    export fails in an unforeseen way.
     """
     progress = progress or Silent()
     if not model.weights.is_file():
@@ -66,8 +66,9 @@ def export_onnx(
         "head": model.head,
         "input_size": list(model.input_size),
         "precision": precision,
+        "converter": converter if precision == "fp16" else "",
         "opset": OPSET,
-        "versions": _versions(),
+        "versions": _versions(converter if precision == "fp16" else None),
         "calibration_images": 0,
         "calibration_sha256": "",
     }
@@ -123,13 +124,23 @@ def _build_entry(
         if tensors is not None:
             request["calibration"] = str(work / "calibration.npy")
             np.save(work / "calibration.npy", tensors, allow_pickle=False)
-        answer = _run_worker(work, request, step)
+        started = time.monotonic()
+        answer = run_worker(
+            "parity.repository.worker",
+            work,
+            request,
+            step,
+            shown=str(model.weights),
+            variables={**_FIXED_SEED, "YOLO_CONFIG_DIR": str(work)},
+        )
+        seconds = round(time.monotonic() - started, 3)
         shutil.rmtree(work)
         document = {
             **settings,
             "sha256": sha256_of_file(part / "model.onnx"),
             "names": list(source.names) if source else answer["names"],
             "signature": answer["signature"],
+            "seconds": seconds,
         }
         (part / "export.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         part.chmod(0o755)
@@ -143,37 +154,6 @@ def _build_entry(
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _run_worker(work: Path, request: dict[str, Any], step: Step) -> dict[str, Any]:
-    """Run `parity.repository.worker` on the request; its answer, or the error that it reports."""
-    path = work / "request.json"
-    path.write_text(json.dumps(request), encoding="utf-8")
-    root = str(Path(__file__).resolve().parents[2])
-    search = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, **_WORKER_ENVIRONMENT, "YOLO_CONFIG_DIR": str(work), "PYTHONPATH": search}
-    command = [sys.executable, "-m", "parity.repository.worker", str(path)]
-    stages, told = work / STAGES, 0
-
-    def watch(_pid: int) -> None:
-        nonlocal told
-        done = stages.stat().st_size if stages.exists() else 0
-        step.advance(done - told)
-        told = done
-
-    ended = children.run(command, environment=environment, timeout_s=TIMEOUT_S, watch=watch, folder=work)
-    answer_path = work / "answer.json"
-    if ended.problem or not answer_path.is_file():
-        raise RunnerError(
-            f"the export {ended.problem or 'ended without an answer'}; its last words:\n{ended.tail}",
-            where=request["weights_shown"],
-        )
-    answer: dict[str, Any] = json.loads(answer_path.read_text(encoding="utf-8"))
-    if "error" in answer:
-        told = answer["error"]
-        kind = UsageError if told.pop("kind") == "usage" else EvidenceError
-        raise kind(told.pop("found"), **told)
-    return answer
 
 
 def _calibration(tensors: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -197,14 +177,15 @@ def _calibration(tensors: Iterable[NDArray[np.float32]], size: tuple[int, int]) 
     return np.concatenate(rows)
 
 
-def _versions() -> dict[str, str]:
+def _versions(converter: Converter | None) -> dict[str, str]:
     """Versions of the packages that an export depends on. Raises RunnerError when a needed one is missing."""
-    versions = {name: version for name in VERSIONS if (version := package_version(name))}
-    missing = [name for name in VERSIONS if name not in versions]
+    needed = dict.fromkeys([*VERSIONS, *([PACKAGES[converter]] if converter else [])])
+    versions = {name: version for name in needed if (version := package_version(name))}
+    missing = [name for name in needed if name not in versions]
     if missing:
         raise RunnerError(
             f"not installed: {', '.join(missing)}",
             where="ONNX export",
-            remedy="pip install 'triton-parity[torch,embedded]'",
+            remedy="pip install 'triton-parity[torch,embedded]', and nvidia-modelopt[onnx] for its converter",
         )
     return versions

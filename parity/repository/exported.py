@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ class ExportedModel:
 
     sha256: of the file at `path`. names: class names that the weights carry, by class index; the caller
     compares them with the run file's. calibration: how many images INT8 was calibrated on, and the digest
-    of their tensors. versions: of the packages that made it.
+    of their tensors. converter: what made FP16 of it, else empty. versions: of the packages that made it.
+    seconds: that making it took.
     """
 
     path: Path
@@ -34,7 +35,9 @@ class ExportedModel:
     opset: int
     calibration_images: int
     calibration_sha256: str
+    converter: str
     versions: dict[str, str]
+    seconds: float = field(compare=False)
 
     def provenance(self) -> dict[str, Any]:
         """What a report says about it; JSON values only, and no path."""
@@ -68,7 +71,9 @@ def read_entry(entry: Path, settings: dict[str, Any]) -> ExportedModel | None:
             opset=document["opset"],
             calibration_images=document["calibration_images"],
             calibration_sha256=document["calibration_sha256"],
+            converter=document["converter"],
             versions=document["versions"],
+            seconds=float(document["seconds"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EvidenceError):
         return None

@@ -1,4 +1,4 @@
-"""From an exported FP32 network to its FP16 and INT8 forms, and what a network's tensors look like.
+"""What a network's tensors look like, and the precision stage for INT8; FP16 has a module of its own.
 
 These functions run in the export's own process (`parity.repository.worker`); they import ONNX and ONNX
 Runtime themselves, so that importing this module costs nothing.
@@ -100,64 +100,6 @@ def read_signature(onnx: Path, input_size: tuple[int, int]) -> Signature:
         inputs=(_spec(inputs[0], (3, *input_size), onnx),),
         outputs=tuple(_spec(node, dims, onnx) for node, dims in outputs),
     )
-
-
-def to_fp16(source: Path, target: Path) -> None:
-    """Store the network with FP16 weights and arithmetic; inputs, outputs and the box decode stay FP32.
-
-    In FP16 a coordinate between 128 and 256 lies on a grid of an eighth of a pixel, which moves every box
-    and costs small ones AP; so what comes after the last weighted operators is left as it is.
-
-    Uses onnxruntime.transformers.float16: the conversion of onnxconverter-common leaves mixed types at
-    Resize and Cast, which neither ONNX Runtime nor TensorRT accepts.
-    """
-    import onnx
-    from onnxruntime.transformers import float16
-
-    model = onnx.load(str(source))
-    converted = float16.convert_float_to_float16(
-        model, keep_io_types=True, node_block_list=decoding_nodes(model.graph)
-    )
-    _drop_round_trips(converted.graph, onnx.TensorProto)
-    onnx.save(converted, str(target))
-
-
-def _drop_round_trips(graph: Any, types: Any) -> None:
-    """Connect FP32 nodes directly: the converter puts a cast to FP16 and back between any two of them."""
-
-    def target_type(node: Any) -> int | None:
-        return next((a.i for a in node.attribute if a.name == "to"), None) if node.op_type == "Cast" else None
-
-    to_half = {node.output[0]: node.input[0] for node in graph.node if target_type(node) == types.FLOAT16}
-    outputs = {output.name for output in graph.output}
-    back = [n for n in graph.node if target_type(n) == types.FLOAT and n.input[0] in to_half]
-    direct = {node.output[0]: to_half[node.input[0]] for node in back}
-    for node in back:
-        node.input[0] = to_half[node.input[0]]  # where it gives the graph's output it stays, as FP32 to FP32
-    for node in graph.node:
-        for i, name in enumerate(node.input):
-            node.input[i] = direct.get(name, name)
-    while unused := _unused(graph, outputs):
-        for node in unused:
-            graph.node.remove(node)
-
-
-def _unused(graph: Any, outputs: set[str]) -> list[Any]:
-    """Casts whose result nobody reads."""
-    read = outputs | {name for node in graph.node for name in node.input}
-    return [node for node in graph.node if node.op_type == "Cast" and node.output[0] not in read]
-
-
-def decoding_nodes(graph: Any) -> list[str]:
-    """Names of the nodes from which no weighted operator can be reached any more: a detector's decode."""
-    feeding: set[str] = set()
-    tail: list[str] = []
-    for node in reversed(graph.node):  # ONNX keeps nodes in topological order
-        if node.op_type in WEIGHTED_OPERATORS or any(output in feeding for output in node.output):
-            feeding.update(node.input)
-        else:
-            tail.append(node.name)
-    return tail
 
 
 def to_int8(source: Path, target: Path, calibration: Sequence[NDArray[np.float32]]) -> None:

@@ -7,10 +7,7 @@ files; the answer is `answer.json` beside it, with either `names` and `signature
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import json
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,37 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from parity.errors import EvidenceError, ParityError, UsageError, first_line
-from parity.repository.precision import Precision, read_signature, to_fp16, to_int8
+from parity.errors import EvidenceError, first_line
+from parity.repository.fp16 import to_fp16
+from parity.repository.precision import Precision, read_signature, to_int8
+from parity.repository.tensor_types import check_types
+from parity.repository.workers import serve
 
-STAGES = "stages"
-"""The file beside the request that grows by one byte with each stage done."""
-
-_PR_SET_PDEATHSIG = 1
+LOWEST_OPSET = 17
+"""From here on LayerNormalization is one node; before, it is Pow and ReduceMean, which overflow in FP16."""
 
 
 def stage_count(precision: Precision) -> int:
     """How many stages an export to this precision has."""
-    return 5 if precision == "fp32" else 2
-
-
-def main(argument: str) -> int:
-    """Do what the request file says; 0 when answered, also when the answer is a foreseen error."""
-    _die_with_parent()
-    path = Path(argument)
-    request = json.loads(path.read_text(encoding="utf-8"))
-
-    def done() -> None:
-        with (path.parent / STAGES).open("ab") as stages:
-            stages.write(b".")
-
-    try:
-        answer = _export(request, done)
-    except ParityError as error:
-        kind = "usage" if isinstance(error, UsageError) else "evidence"
-        answer = {"error": {"kind": kind, **vars(error)}}
-    (path.parent / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
-    return 0
+    return 6 if precision == "fp32" else 3
 
 
 def _export(request: dict[str, Any], done: Callable[[], None]) -> dict[str, Any]:
@@ -59,12 +38,14 @@ def _export(request: dict[str, Any], done: Callable[[], None]) -> dict[str, Any]
     if request["precision"] == "fp32":
         answer["names"] = _export_fp32(request, target, size, done)
     elif request["precision"] == "fp16":
-        to_fp16(Path(request["source"]), target)
+        to_fp16(Path(request["source"]), target, request["converter"], size)
     else:
         tensors = np.load(request["calibration"], allow_pickle=False)
         to_int8(Path(request["source"]), target, [tensor[None] for tensor in tensors])
     done()
     _strip_date(target)
+    check_types(target, request["precision"])
+    done()
     answer["signature"] = dataclasses.asdict(read_signature(target, size))
     done()
     return answer
@@ -115,8 +96,30 @@ def _export_fp32(
             where=shown,
             expected=f"a detector that exports to ONNX at {size[0]} x {size[1]}",
         ) from error
-    exported.replace(target)
+    _fix_size(exported, target, size)
     return names
+
+
+def _fix_size(exported: Path, target: Path, size: tuple[int, int]) -> None:
+    """Store the export with its height and width fixed and everything that follows from them folded.
+
+    Ultralytics opens the image's sides together with the batch. An engine has one input size, and a graph
+    that computes with it at run time hides its output's dimensions from whoever checks them.
+    """
+    import onnx
+    import onnxslim
+
+    model = onnx.load(str(exported))
+    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    if opset < LOWEST_OPSET:
+        raise EvidenceError(f"an export of opset {opset}", where=str(exported), expected=f"{LOWEST_OPSET} up")
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    for dim, value in zip(dims[2:], size, strict=True):
+        dim.dim_value = value
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    slim = onnxslim.slim(model)
+    onnx.helper.set_model_props(slim, metadata)
+    onnx.save(slim, str(target))
 
 
 def _strip_date(target: Path) -> None:
@@ -130,11 +133,5 @@ def _strip_date(target: Path) -> None:
         onnx.save(model, str(target))
 
 
-def _die_with_parent() -> None:
-    """A killed run must not leave an export behind that keeps the processor busy."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(serve(sys.argv[1], _export))

@@ -10,12 +10,21 @@ from typing import Any
 from parity.config import RunnerConfig, settings_problems, validate
 from parity.errors import UsageError, join_problems
 from parity.runners.base import ImageResult, Runner, RunnerContext, RunnerSettings
+from parity.runners.onnxruntime import OnnxRuntimeRunner
+from parity.runners.tensorrt import TensorRtRunner
+from parity.runners.tensorrt_rtx import TensorRtRtxRunner
 from parity.runners.triton import TritonRunner
 from parity.runners.ultralytics import UltralyticsRunner
 
 __all__ = ["RUNNERS", "SETTINGS", "ImageResult", "Runner", "RunnerContext", "RunnerSettings", "create"]
 
-RUNNERS: dict[str, type[Any]] = {"triton": TritonRunner, "ultralytics": UltralyticsRunner}
+RUNNERS: dict[str, type[Any]] = {
+    "onnxruntime": OnnxRuntimeRunner,
+    "tensorrt": TensorRtRunner,
+    "tensorrt-rtx": TensorRtRtxRunner,
+    "triton": TritonRunner,
+    "ultralytics": UltralyticsRunner,
+}
 SETTINGS: dict[str, type[RunnerSettings]] = {name: runner.Settings for name, runner in RUNNERS.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from parity.dataset import ImageProblem
 from parity.repository.config_pbtxt import EmbeddedConfig, derive_embedded
 from parity.repository.export import ExportedModel, export_onnx
+from parity.repository.names import check_names
+from parity.repository.precision import Precision
 from parity.runners.base import RunnerContext
-from parity.runners.names import check_names
 from parity.runners.preprocess import preprocess
 from parity.serving.environment import prepare
 from parity.serving.triton import EmbeddedTriton, ServedModel
-
-Precision = Literal["fp32", "fp16", "int8"]
 
 
 class EmbeddedServer:
@@ -56,26 +55,37 @@ def start_embedded(
 
     Raises EvidenceError when weights do not fit the run file, RunnerError when the server does not start.
     """
-    served: list[ServedModel] = []
-    facts: dict[str, dict[str, Any]] = {}
-    for name, context in contexts.items():
-        exported = export_onnx(
-            context.model,
-            precisions[name],
-            context.cache,
-            calibration(context, calibration_images) if precisions[name] == "int8" else (),
-            context.progress,
-        )
-        check_names(context, exported.names)
-        config = derive_embedded(context.repository, name, exported.signature, labels=context.model.names)
-        served.append(ServedModel(name=name, onnx=exported.path, config=config.text, files=config.files))
-        facts[name] = _facts(exported, config)
+    made = {
+        name: prepare_model(name, context, precisions[name], calibration_images)
+        for name, context in contexts.items()
+    }
     context = next(iter(contexts.values()))
     environment = prepare(context.cache, context.progress)
     log = context.logs / "triton.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    served = [model for model, _ in made.values()]
     with EmbeddedTriton(served, environment, log, progress=context.progress) as triton:
-        yield EmbeddedServer(triton, facts)
+        yield EmbeddedServer(triton, {name: facts for name, (_, facts) in made.items()})
+
+
+def prepare_model(
+    name: str, context: RunnerContext, precision: Precision, calibration_images: int
+) -> tuple[ServedModel, dict[str, Any]]:
+    """Export one model and derive its configuration: what is served as `name`, and the facts about it.
+
+    Raises EvidenceError when the weights do not fit the run file.
+    """
+    exported = export_onnx(
+        context.model,
+        precision,
+        context.cache,
+        calibration(context, calibration_images) if precision == "int8" else (),
+        context.progress,
+    )
+    check_names(context.model, exported.names)
+    config = derive_embedded(context.repository, name, exported.signature, labels=context.model.names)
+    served = ServedModel(name=name, onnx=exported.path, config=config.text, files=config.files)
+    return served, _facts(exported, config)
 
 
 def calibration(context: RunnerContext, count: int) -> Iterator[NDArray[np.float32]]:

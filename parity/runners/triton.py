@@ -1,7 +1,7 @@
 """The candidate: what a backend would ship. OpenCV, our own resize rule and decode, gRPC, Triton.
 
-No torch and no Ultralytics here: this path is what is being validated. Decoding pictures, the network
-and the model overlap, since several worker threads carry one image each from file to boxes.
+Decoding pictures, the network and the model overlap, since several worker threads carry one image each from
+file to boxes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from pydantic import Field
 from typing_extensions import Self
 
 from parity.config import NAME_PATTERN
-from parity.dataset import ImageProblem, ImageRecord
+from parity.dataset import ImageRecord
 from parity.detections import Status
-from parity.errors import ParityError, RunnerError, first_line
+from parity.errors import RunnerError
 from parity.provenance import package_version
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
-from parity.runners.decode import Decoded, decode
-from parity.runners.preprocess import Placement, preprocess
+from parity.runners.network import NetworkRunner
 from parity.runners.triton_client import TritonClient
 
 
@@ -53,13 +52,13 @@ CONSECUTIVE_FAILURES = 5
 """After so many failed requests in a row the server counts as broken, and the run ends."""
 
 
-class TritonRunner:
+class TritonRunner(NetworkRunner):
     """Sends images to a Triton server, its own or one that is already running."""
 
     Settings: ClassVar[type[RunnerSettings]] = TritonSettings
 
     def __init__(self, context: RunnerContext, settings: TritonSettings) -> None:
-        self.context = context
+        super().__init__(context)
         self.settings = settings
         self.stack = ExitStack()
         self.client: TritonClient | None = None
@@ -122,41 +121,9 @@ class TritonRunner:
                 for future in pending:
                     future.cancel()
 
-    def answer(self, image: ImageRecord) -> ImageResult:
-        """Carry one image from file to boxes. Failures become the image's status; nothing is raised."""
-        try:
-            pixels = self.context.reader.read(image)
-            tensor, placement = self.prepare(pixels)
-            output = self._client.infer(tensor[None])[0]
-            decoded = self.interpret(output, placement)
-        except ImageProblem as problem:
-            return ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
-        except ParityError as error:
-            return ImageResult(image_id=image.image_id, status=Status.FAILED, message=error.found)
-        except Exception as error:  # noqa: BLE001  # one picture that breaks a library must not end the run
-            return ImageResult(image_id=image.image_id, status=Status.FAILED, message=first_line(error))
-        return ImageResult(
-            image_id=image.image_id,
-            boxes=decoded.boxes,
-            scores=decoded.scores,
-            classes=decoded.classes,
-            nonfinite=decoded.nonfinite,
-        )
-
-    def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
-        """Pixels to input tensor (3, H, W); a subclass may plant a fault here."""
-        return preprocess(pixels, self.context.model.input_size, self.context.model.resize)
-
-    def interpret(self, output: NDArray[np.float32], placement: Placement) -> Decoded:
-        """One image's output to boxes; a subclass may plant a fault here."""
-        return decode(
-            output,
-            self.context.model.head,
-            placement,
-            score_floor=self.context.score_floor,
-            max_detections=self.context.max_detections,
-            nms_iou=self.context.model.nms_iou,
-        )
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Ask the server. Raises RunnerError."""
+        return self._client.infer(batch)
 
     @property
     def _client(self) -> TritonClient:

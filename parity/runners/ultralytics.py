@@ -20,8 +20,8 @@ from parity.errors import EvidenceError, RunnerError, first_line
 from parity.progress import Step
 from parity.provenance import package_version, sha256_of_file
 from parity.quiet import QUIET
+from parity.repository.names import check_names
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
-from parity.runners.names import check_names
 
 PREFETCHED = 2
 """Pictures that are decoded ahead of the network."""
@@ -74,7 +74,7 @@ def load_detector(context: RunnerContext) -> Any:
             where=str(model.weights),
             expected=f"family {model.family!r} as the run file says",
         )
-    check_names(context, tuple(str(network_names[i]) for i in range(len(network_names))))
+    check_names(context.model, tuple(str(network_names[i]) for i in range(len(network_names))))
     return detector
 
 

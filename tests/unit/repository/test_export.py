@@ -23,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "head": "nms-free",
     "input_size": [64, 64],
     "precision": "fp32",
+    "converter": "",
     "opset": 17,
     "versions": {"onnx": "1"},
     "calibration_images": 0,
@@ -52,6 +53,7 @@ def entry(folder: Path, **changes: Any) -> Path:
         **SETTINGS,
         "sha256": hashlib.sha256(b"network").hexdigest(),
         "names": ["dog"],
+        "seconds": 1.5,
         "signature": {"inputs": [spec], "outputs": [{**spec, "name": "output0", "dims": [300, 6]}]},
         **changes,
     }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from parity.config import ModelConfig
 from parity.errors import EvidenceError
-from parity.runners.base import RunnerContext
 
 
-def check_names(context: RunnerContext, found: tuple[str, ...]) -> None:
+def check_names(model: ModelConfig, found: tuple[str, ...], where: str = "") -> None:
     """Raise EvidenceError unless the weights' classes are the run file's, in the same order.
 
-    found: class names of the weights, by class index.
+    found: class names of the weights, by class index. where: the file that has them, the weights by default.
     """
-    expected = context.model.names
+    expected = model.names
     if found == expected:
         return
     if len(found) != len(expected):
@@ -25,7 +25,7 @@ def check_names(context: RunnerContext, found: tuple[str, ...]) -> None:
         )
     raise EvidenceError(
         told,
-        where=str(context.model.weights),
+        where=where or str(model.weights),
         expected="the run file's `names` in the order of class index",
         remedy="set `names` of the model in the run file to the classes that it was trained for",
     )
