@@ -130,11 +130,15 @@ def schema() -> dict[str, Any]:
     }
 
 
-def load(path: Path, settings: Mapping[str, type[BaseModel]], phases: tuple[str, ...]) -> RunFile:
+def load(
+    path: Path, settings: Mapping[str, type[BaseModel]] | None, phases: tuple[str, ...] | None
+) -> RunFile:
     """Read and validate a run file; paths in it come out absolute.
 
-    settings: the settings model of every built-in runner by name. phases: those that have a policy. Raises
-    UsageError that names every mistake at once, with the nearest known name where a name is unknown.
+    settings: the settings model of every built-in runner by name. phases: those that have a policy. None for
+    either leaves that part of the file unchecked, for those who read only the models and would not wait for
+    the import of runners. Raises UsageError that names every mistake at once, with the nearest known name
+    where a name is unknown.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -152,14 +156,16 @@ def load(path: Path, settings: Mapping[str, type[BaseModel]], phases: tuple[str,
         run_file = validate(RunFile, raw)
     except ValidationError as error:
         problems += [_describe(dict(detail)) for detail in error.errors()]
-    problems += _name_problems(raw, phases) + _runner_problems(raw, settings)
+    problems += _name_problems(raw, phases)
+    if settings is not None:
+        problems += _runner_problems(raw, settings)
     if problems or run_file is None:
         raise UsageError(
             join_problems(problems),
             where=str(path),
             remedy="docs/run-file.md describes every key of the run file",
         )
-    return _absolute(run_file, path.resolve().parent, settings)
+    return _absolute(run_file, path.resolve().parent, settings or {})
 
 
 def validate(model: type[M], values: dict[str, Any]) -> M:
@@ -187,13 +193,13 @@ def _describe(detail: dict[str, Any]) -> str:
     return f"{place}: {message}{shown}"
 
 
-def _name_problems(raw: dict[str, Any], phases: tuple[str, ...]) -> list[str]:
+def _name_problems(raw: dict[str, Any], phases: tuple[str, ...] | None) -> list[str]:
     problems = []
     wanted, known = raw.get("dataset"), raw.get("datasets")
     if isinstance(wanted, str) and isinstance(known, dict) and wanted not in known:
         problems.append(f"dataset: {wanted!r} is not in [datasets]{hint(wanted, known)}")
     phase = raw.get("phase")
-    if isinstance(phase, str) and phase not in phases:
+    if phases is not None and isinstance(phase, str) and phase not in phases:
         problems.append(f"phase: no policy is called {phase!r}{hint(phase, phases)}")
     return problems
 

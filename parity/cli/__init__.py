@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from parity import __version__
-from parity.cli import compare, plan, repository, run
+from parity.cli import compare, plan, run
+from parity.cli.repository import repository
 
 __all__ = ["app", "main"]
 
@@ -38,7 +39,7 @@ app.command("run")(run.run_command)
 app.command("serve")(run.serve_command)
 app.command("compare")(compare.compare_command)
 app.command("plan")(plan.plan_command)
-app.add_typer(repository.repository, name="repository")
+app.add_typer(repository, name="repository")
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 
 from parity.config import RunFile, hint
 from parity.errors import EvidenceError, ParityError, UsageError
-from parity.gate import EXIT_CODES
+from parity.visible import visible
 
 if TYPE_CHECKING:
     from parity.pipeline import Result
@@ -70,8 +70,6 @@ def errors(debug: bool, out: Path | None = None) -> Iterator[None]:
 def _fail(error: ParityError, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exception(error)
-    from parity.report.text import visible
-
     # What files and servers say is shown, never obeyed: no escape sequence reaches the terminal.
     for line in f"error: {error}".split("\n"):
         typer.echo(visible(line), err=True)
@@ -132,6 +130,7 @@ def writable(out: Path) -> Path:
 
 def finish(result: Result, *, quiet: bool = False) -> NoReturn:
     """Show a result's table and leave with the verdict's exit code, or raise what ended the run early."""
+    from parity.gate import EXIT_CODES
     from parity.terminal import show
 
     if not quiet:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parity.cli.common import STDOUT, DebugOption, errors, new_folder, writable, writable_file
-from parity.criteria import Outcome
 from parity.errors import UsageError
-from parity.gate import EXIT_CODES
 
 if TYPE_CHECKING:
     from parity.dataset.annotations import Annotations
@@ -48,8 +46,10 @@ def plan_command(
     with three assumed kinds of drift. Exit code: 0, or 11 when nothing can be said.
     """
     with errors(debug, out):
+        from parity.criteria import Outcome
         from parity.dataset.annotations import read_annotations
         from parity.files import write_whole
+        from parity.gate import EXIT_CODES
         from parity.planning import plan_from_report, plot
         from parity.report.schema import read_json
         from parity.terminal import say, show_plans

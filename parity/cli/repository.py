@@ -1,15 +1,12 @@
-"""`parity repository`: the commands around the Triton model repository."""
+"""`parity repository`: commands on the Triton model repository."""
 
 from __future__ import annotations
 
 import typer
 
 from parity.cli.repository_build import build_command
+from parity.cli.repository_check import check_command
 
-repository = typer.Typer(help="Build the engines of the Triton model repository.", no_args_is_help=True)
+repository = typer.Typer(help="Check and build the Triton model repository.", no_args_is_help=True)
+repository.command("check")(check_command)
 repository.command("build")(build_command)
-
-
-@repository.callback()
-def _repository() -> None:
-    """Keep `build` a command of its own while it is the only one."""

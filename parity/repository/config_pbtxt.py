@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from parity.errors import EvidenceError, RunnerError, UsageError, join_problems
+from parity.errors import EvidenceError, UsageError, join_problems
+from parity.repository import messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,17 +47,9 @@ def parse(text: str, where: str) -> Any:
     where: the file that errors name. Raises UsageError with line and column for text that is no such
     message, RunnerError when tritonclient is not installed.
     """
-    try:
-        from google.protobuf import text_format
-        from tritonclient.grpc import model_config_pb2
-    except (
-        ImportError,
-        RuntimeError,
-    ) as error:  # tritonclient turns the import error of grpc into the latter
-        raise RunnerError(
-            f"tritonclient cannot be imported: {error}", remedy="pip install 'triton-parity[triton]'"
-        ) from error
-    message = model_config_pb2.ModelConfig()
+    message = messages.model_config()()
+    from google.protobuf import text_format
+
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:

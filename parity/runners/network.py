@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
 from parity.errors import EvidenceError, ParityError, first_line, join_problems
+from parity.heads import expected_shape, shape_fits
 from parity.repository.precision import Signature, TensorSpec
 from parity.runners.base import ImageResult, RunnerContext
-from parity.runners.decode import Decoded, decode, expected_shape, shape_fits
+from parity.runners.decode import Decoded, decode
 from parity.runners.preprocess import Placement, preprocess
 
 

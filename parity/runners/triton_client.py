@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from parity.config import Head, ModelConfig
 from parity.errors import EvidenceError, RunnerError
-from parity.runners.decode import expected_shape, shape_fits
+from parity.heads import expected_shape, shape_fits
 
 TENSORRT_PLATFORM = "tensorrt_plan"
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.runners.decode import decode, expected_shape, nms, shape_fits
+from parity.heads import expected_shape, shape_fits
+from parity.runners.decode import decode, nms
 from parity.runners.preprocess import letterbox_placement, place, stretch_placement
 
 SIZE = (256, 256)
