@@ -170,11 +170,12 @@ def measure(
 def _identical(
     reference: Detections, candidate: Detections, classes: Sequence[ClassAccuracy]
 ) -> frozenset[int]:
-    """Classes too rare for intervals of which both sides have the same detections, in whatever order."""
+    """Classes too rare for intervals, or without AP, of which both sides have the same detections, if any."""
     return frozenset(
         entry.category_id
         for entry in classes
-        if (entry.difference.interval is None or entry.p_value is None)
+        if (entry.difference.interval is None or entry.p_value is None or not entry.reference)
+        and (reference.category_ids == entry.category_id).any()
         and all(map(np.array_equal, _rows(reference, entry.category_id), _rows(candidate, entry.category_id)))
     )
 

@@ -53,6 +53,11 @@ def errors(debug: bool, out: Path | None = None) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("interrupted; nothing is left running", err=True)
         raise typer.Exit(130) from None
+    except RuntimeError as error:
+        if "Symlink loop" not in str(error):  # which is how pathlib tells of one before Python 3.13
+            raise
+        loop = UsageError("a link that leads to itself", where=str(error), remedy="name a file or folder")
+        _fail(loop, debug)
     except OSError as error:
         if error.errno not in FORESEEN:
             raise

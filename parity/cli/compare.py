@@ -51,7 +51,9 @@ def compare_command(
     seed: Annotated[
         int, typer.Option(min=0, help="Of the resamples; the same seed gives the same report.")
     ] = 0,
-    max_dets: Annotated[int, typer.Option(min=1, help="Detections an image and class that count.")] = 100,
+    max_dets: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Detections an image and class that count.")
+    ] = 100,
     score_floor: Annotated[float, typer.Option(min=0, max=1, help="Leave out detections under it.")] = 0.0,
     score_threshold: Annotated[
         float, typer.Option(help="That of production, where F1 and flips are measured.")

@@ -68,7 +68,8 @@ class ClassEvidence:
     """One class' AP change as a fraction, its interval, and how likely chance alone gives one as large.
 
     p: two-sided, None without a change that could be tested. boxes: ground truth that counts. found: whether
-    either side has any AP to lose. identical: whether both sides have the very same detections of it.
+    either side has any AP to lose. identical: whether both sides have the very same detections of it, and any
+    at all.
     """
 
     name: str

@@ -39,6 +39,13 @@ class WorstClass:
         measured = [entry for entry in evidence.classes if entry.change is not None]
         worst = max(measured, key=lambda entry: abs(entry.change or 0.0), default=None)
         outcome, message = _decide(evidence.classes, parameters)
+        if (
+            outcome is Outcome.INCONCLUSIVE
+            and worst is not None
+            and worst.change
+            and worst.name not in message
+        ):
+            message += f" The greatest change is that of {_shown(worst)}."
         return CriterionResult(
             name=self.name,
             outcome=outcome,
@@ -73,7 +80,7 @@ def _decide(classes: Sequence[ClassEvidence], parameters: WorstClassParameters) 
     if empty:
         told = f"{len(empty)} {count} have no ground truth boxes, so nothing is shown for them"
         return Outcome.INCONCLUSIVE, f"{told}: {_named(empty)}."
-    unseen = [entry.name for entry in classes if not entry.found]
+    unseen = [entry.name for entry in classes if not entry.found and not entry.identical]
     if unseen:
         told = f"{len(unseen)} {count} have an AP of 0 on both sides, so there was nothing to lose"
         return Outcome.INCONCLUSIVE, f"{told}: {_named(unseen)}."
@@ -95,7 +102,8 @@ def _inside(entry: ClassEvidence, limit: float) -> bool:
 
 def _shown(entry: ClassEvidence) -> str:
     if entry.interval is None:
-        return f"{entry.name} ({entry.reason or 'no interval'})"
+        seen = "" if entry.change is None else f"{100 * entry.change:+.2f} points, "
+        return f"{entry.name} ({seen}{entry.reason or 'no interval'})"
     if entry.p is None:
         return f"{entry.name} ({entry.boxes} boxes in fewer than {LEAST_UNITS} images or groups)"
     low, high = (100 * end for end in entry.interval)

@@ -102,9 +102,21 @@ def _quoted(data: bytes) -> tuple[bytes, list[int]]:
     return bytes(text), places
 
 
+ENCODINGS = {
+    b"\x1f\x8b": "compressed by gzip",
+    b"PK\x03\x04": "a zip archive",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""What else files of results come as, by their first bytes."""
+
+
 def _not_json(path: Path, data: bytes, fault: Exception) -> EvidenceError:
     message = str(fault)
-    if isinstance(fault, RecursionError):
+    encoding = next((name for start, name in ENCODINGS.items() if data.startswith(start)), None)
+    if encoding is not None:
+        found = f"{encoding}, not JSON in UTF-8"
+    elif isinstance(fault, RecursionError):
         found = "nested too deeply for a list of detections"
     elif "truncated" in message:
         found = f"cut off: the JSON does not end within its {len(data):,} bytes"

@@ -79,6 +79,7 @@ def test_sides_over_different_images_are_an_error_and_common_is_the_way_out(
         (("--confidence", "0.99", "--resamples", "100"), 2, "at least 200 resamples"),
         (("--score-threshold", "1"), 2, "--score-threshold 1"),
         (("--max-dets", "0"), 2, "max-dets"),
+        (("--max-dets", "9" * 20), 2, "max-dets"),
         (("--score-floor", "7"), 2, "score-floor"),
         (("--group", "vido"), 2, "vido"),
         (("--images", "some"), 2, "some"),
@@ -261,3 +262,13 @@ def test_a_reader_that_leaves_does_not_change_the_exit_code(tmp_path: Path, file
         process.stdout.close()
         errors = process.stderr.read()
         assert (process.wait(120), errors.count(b"Traceback")) == (0, 0), errors
+
+
+def test_a_link_that_leads_to_itself_is_a_mistake_of_the_command_line(tmp_path: Path, files: Files) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for changed, out in ((replace(files, candidate=loop), tmp_path / "out"), (files, loop)):
+        result = compare(changed, out)
+        assert result.exit_code in (2, 3), result.output
+        assert "loop" in result.output
+        assert "Traceback" not in result.output

@@ -370,3 +370,18 @@ def test_groups_are_not_called_images() -> None:
     assert 12 < needed < 1200 < several == 100 * needed
     alone = judge("map_variance", replace(grouped, units=1200)).message
     assert "groups" not in alone
+
+
+def test_equal_detections_of_a_class_without_ap_lose_nothing() -> None:
+    nothing = ClassEvidence(
+        name="unicorn", boxes=2, change=0.0, interval=None, p=None, reason="", found=False, identical=True
+    )
+    assert judge("worst_class", replace(GOOD, classes=(*GOOD.classes, nothing))).outcome is Outcome.PASS
+
+
+def test_the_class_behind_the_observed_value_is_named() -> None:
+    evidence = classes((-0.3, None, None, 2), (None, None, None, 0))
+    result = judge("worst_class", evidence)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.observed == pytest.approx(-30)
+    assert "class 0 (-30.00 points, too rare)" in result.message

@@ -234,9 +234,9 @@ def test_what_a_run_stores_is_what_is_compared(tmp_path: Path) -> None:
         opset=17,
         calibration_images=0,
         calibration_sha256="",
-        converter="",
+        converter="onnxruntime",
         versions={},
-        seconds=0.0,
+        seconds=1.0,
     )
     config = EmbeddedConfig(name="yolo26", text="", max_batch_size=8, outputs={}, production_sha256="c" * 64)
     provenance = {"candidate": {"embedded": embedded._facts(exported, config)}}
