@@ -233,6 +233,8 @@ CASES: dict[str, Case] = {
         "NOT_TENSORRT", "tensorrt_plan", "onnxruntime_onnx", 'platform: "onnxruntime_onnx"'
     ),
     "another backend": text("NOT_TENSORRT", 'platform: "tensorrt_plan"', 'backend: "python"'),
+    "a backend for a platform": text("NOT_TENSORRT", '"tensorrt_plan"', '"tensorrt"', 'platform: "tensorrt"'),
+    "an instance kind without a name": text("INSTANCE_KIND", "kind: KIND_GPU", "kind: 99"),
     "no platform": text("NOT_TENSORRT", 'platform: "tensorrt_plan"', ""),
     "on the CPU": text("INSTANCE_KIND", "kind: KIND_GPU", "kind: KIND_CPU"),
     "no batches": Case(

@@ -82,6 +82,7 @@ class _Graph:
     """What stages 1 and 2 made, or, for an engine that exists, what is known of its graph."""
 
     path: Path
+    weights_sha256: str
     stages: tuple[Stage, ...]
     signature: Signature
     tensor_types: dict[str, tuple[str, ...]]
@@ -153,6 +154,7 @@ def _made_graph(model: ModelConfig, options: Options, progress: Progress) -> _Gr
     )
     return _Graph(
         path=typed.path,
+        weights_sha256=source.weights_sha256,
         stages=(first, second),
         signature=typed.signature,
         tensor_types=check_types(typed.path, options.precision),
@@ -175,6 +177,7 @@ def _given_graph(model: ModelConfig, options: Options) -> _Graph:
     signature = read_signature(onnx, model.input_size)
     return _Graph(
         path=onnx,
+        weights_sha256=sha256_of_file(model.weights),
         stages=(Stage(name="onnx", sha256=digest, seconds=0.0, versions={}),),
         signature=signature,
         tensor_types=types,
@@ -216,7 +219,7 @@ def _manifest(
         precision=cast("EnginePrecision", built.precision or options.precision),
         runtime=runtime,
         builder=builder,
-        weights_sha256=sha256_of_file(model.weights),
+        weights_sha256=graph.weights_sha256,
         onnx_sha256=graph.stages[-1].sha256,
         plan_sha256=plan,
         stages=(*graph.stages, engine),

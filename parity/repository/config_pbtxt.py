@@ -151,8 +151,7 @@ def _type_name(spec: TensorSpec) -> str:
 
 
 def _tensor_type(tensor: Any) -> str:
-    field_type = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type
-    return str(field_type.values_by_number[tensor.data_type].name)
+    return messages.enum_name(tensor, "data_type")
 
 
 def _check_tensors(config: Any, signature: Signature, path: Path) -> None:

@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from parity.config import Family, Head, Resize
 from parity.errors import EvidenceError, join_problems
@@ -51,6 +52,12 @@ class BatchProfile(_Strict):
     min: int = Field(ge=1)
     opt: int = Field(ge=1)
     max: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if not self.min <= self.opt <= self.max:
+            raise ValueError(f"{self.min}, {self.opt}, {self.max} do not rise")
+        return self
 
 
 class Stage(_Strict):

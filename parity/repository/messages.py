@@ -43,3 +43,10 @@ def _generated(package: str, file: str) -> Any:
     except Exception as error:  # protobuf has its own exceptions for generated code that is too new for it
         raise RunnerError(f"{package} cannot be imported: {error}", remedy=EXTRA) from error
     return module
+
+
+def enum_name(message: Any, field: str) -> str:
+    """The name of an enumeration's value; a number that has none, which protobuf lets through, as itself."""
+    number = getattr(message, field)
+    known = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(number)
+    return f"number {number}" if known is None else str(known.name)

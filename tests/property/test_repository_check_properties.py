@@ -28,6 +28,7 @@ CONFIG = (PRODUCTION / "yolo26" / "config.pbtxt").read_text("utf-8")
 PIECES = st.sampled_from(
     [
         *"{}[]:\"'#\n\\\0é", "-1", "0", "99999999999999999999", "TYPE_FP16", "KIND_CPU",
+        "data_type: 999", "kind: 99", "999",
         'key: "names"', "dims: [ ]", "reshape { shape: [ ] }", "sequence_batching { }", "output { }",
         "ensemble_scheduling { }", 'name: "\\377"', "batch_size: 4294967295",
         "version_policy { specific { } }",

@@ -6,6 +6,7 @@ from typing import Any
 
 from parity.repository.check.findings import Notes
 from parity.repository.check.subject import Subject
+from parity.repository.messages import enum_name
 
 PLATFORM = "tensorrt_plan"
 BACKEND = "tensorrt"
@@ -42,8 +43,8 @@ def _check_identity(subject: Subject, config: Any, notes: Notes) -> None:
             expected=f"{subject.name!r}, the folder's",
             fix="correct the name, or rename the folder",
         )
-    kinds = {config.platform, config.backend} - {""}
-    if not kinds or not kinds <= {PLATFORM, BACKEND}:
+    named = config.platform or config.backend
+    if not named or config.platform not in ("", PLATFORM) or config.backend not in ("", BACKEND):
         field = "backend" if config.backend not in ("", BACKEND) else "platform"
         notes.add(
             "NOT_TENSORRT",
@@ -57,7 +58,7 @@ def _check_identity(subject: Subject, config: Any, notes: Notes) -> None:
 
 def _check_instances(subject: Subject, config: Any, notes: Notes) -> None:
     for i, group in enumerate(config.instance_group):
-        kind = group.DESCRIPTOR.fields_by_name["kind"].enum_type.values_by_number[group.kind].name
+        kind = enum_name(group, "kind")
         if kind not in ("KIND_GPU", "KIND_AUTO"):
             notes.add(
                 "INSTANCE_KIND",

@@ -10,6 +10,7 @@ from parity.heads import expected_shape, shape_fits
 from parity.repository.check.findings import Notes
 from parity.repository.check.subject import Subject, Version
 from parity.repository.manifest import Tensor
+from parity.repository.messages import enum_name
 
 Dims = tuple[int, ...]
 
@@ -51,8 +52,7 @@ def _declared(subject: Subject, kind: str) -> list[_Declared]:
 
 
 def _type_name(tensor: Any) -> str:
-    kind = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type
-    return str(kind.values_by_number[tensor.data_type].name).removeprefix("TYPE_")
+    return enum_name(tensor, "data_type").removeprefix("TYPE_")
 
 
 def _engine_tensors(version: Version, kind: str) -> tuple[str, list[tuple[str, str, Dims | None]]] | None:

@@ -90,10 +90,14 @@ def _of_pair(pair: dict[str, Any], report: str) -> Measured:
         report=report,
         config=text("candidate", "embedded", "production_config_sha256"),
         weights=text("candidate", "embedded", "network", "weights_sha256")
+        or text("candidate", "network", "weights_sha256")
+        or text("candidate", "build", "weights_sha256")
         or text("reference", "weights_sha256"),
-        network=text("candidate", "embedded", "network", "sha256"),
-        network_precision=text("candidate", "embedded", "network", "precision"),
-        engine=text("candidate", "engine_sha256"),
+        network=text("candidate", "embedded", "network", "sha256") or text("candidate", "network", "sha256"),
+        network_precision=text("candidate", "embedded", "network", "precision")
+        or text("candidate", "network", "precision"),
+        # TensorRT-RTX's plan is another file than the one that Triton serves.
+        engine=None if text("candidate", "runner") == "tensorrt-rtx" else text("candidate", "engine_sha256"),
     )
 
 

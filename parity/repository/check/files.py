@@ -27,15 +27,15 @@ class Unreadable(Exception):
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file; a pipe or a device, which might never end, is none. Raises Unreadable."""
     try:
-        file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123, SIM115
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}", path) from error
     except ValueError as error:
         raise Unreadable("its name is no path", path) from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise Unreadable("no regular file", path)
-    return file
+    return open(descriptor, "rb")  # noqa: PTH123
 
 
 def read_limited(path: Path, limit: int) -> bytes:

@@ -36,6 +36,7 @@ _INT64_LIMITS = (2**63 - 1, -(2**63), -(2**63) + 1)
 """What Slice takes for "to the end": every exporter writes them, and TensorRT reads them so."""
 
 _MOST_CONSTANTS = 1 << 20
+MOST_DIMS = 64
 MOST_NODES = 200_000
 """Far more than any detector has; beyond it a file is taken for something else."""
 _NAME = re.compile(r"""(\d+)\s*:\s*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")""")
@@ -96,6 +97,8 @@ def read_graph(data: bytes) -> GraphFacts | None:
         return None
     nodes = list(_nodes(model.graph))
     constants = [*model.graph.initializer, *(tensor for node in nodes for tensor in _values(node))]
+    if any(len(tensor.dims) > MOST_DIMS for tensor in constants):
+        return None
     weights: Counter[str] = Counter()
     for tensor in constants:
         kind = TYPES.get(tensor.data_type, "")

@@ -70,6 +70,7 @@ def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFile:
     spec = TensorSpec(name="images", datatype="FP32", dims=(3, 64, 96))
     graph = module._Graph(
         path=tmp_path / "graph.onnx",
+        weights_sha256="1" * 64,
         stages=(Stage(name="onnx", sha256=DIGEST, seconds=0, versions={}),),
         signature=Signature(inputs=(spec,), outputs=(spec,)),
         tensor_types={"FP32": ("images",)},

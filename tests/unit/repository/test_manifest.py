@@ -26,6 +26,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         ("compute_capabilities", []),
         ("compute_capabilities", ["sm90"]),
         ("profile", {"min": 0, "opt": 4, "max": 8}),
+        ("profile", {"min": 1, "opt": 99, "max": 8}),
         ("format", 2),
         ("precision", "best"),
         ("surprise", 1),
