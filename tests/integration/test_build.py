@@ -271,3 +271,15 @@ def test_a_plan_that_is_not_the_manifests(
         ),
     ):
         pass
+
+
+def test_cuda_that_is_asked_for_is_never_replaced(cache: Path, run_file: RunFile, tmp_path: Path) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("there is CUDA here")
+    with (
+        pytest.raises(RunnerError, match="this ONNX Runtime has no CUDA"),
+        runner(cache, run_file, "yolo26", tmp_path, runner="onnxruntime", provider="cuda"),
+    ):
+        pass

@@ -166,3 +166,9 @@ def test_the_schema_takes_the_runners_settings_and_refuses_strangers() -> None:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(good, schema())
         del table["stranger"]
+
+
+def test_paths_among_a_runners_settings_start_from_the_run_file(tmp_path: Path) -> None:
+    text = GOOD.replace('runner = "triton"', 'runner = "onnxruntime"\nonnx = "nets/a.onnx"')
+    run_file = load(write(tmp_path, text), runners.SETTINGS, policies.phases())
+    assert run_file.candidate.settings["onnx"] == str(tmp_path / "nets" / "a.onnx")
