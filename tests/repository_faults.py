@@ -206,6 +206,8 @@ CASES: dict[str, Case] = {
     # The manifest.
     "no manifest": Case("NO_MANIFEST", after=removing("build.json")),
     "damaged manifest": Case("MANIFEST_INVALID", after=write("build.json", b'{"format": 1}')),
+    "manifest of another resize": Case("METADATA", before=building(resize="stretch")),
+    "manifest of another head": Case("METADATA", before=building(head="one-to-many")),
     "manifest of another model": Case("MANIFEST_MODEL", before=building(model="yolo11")),
     "another plan": Case("PLAN_DIGEST EVIDENCE_DRIFT", after=write("model.plan", made.plan()[:-1] + b"\0")),
     "another graph": Case("ONNX_DIGEST", after=write("model.onnx", made.graph(opset=18).SerializeToString())),

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal, cast
 
 from parity.config import ModelConfig, RunFile
-from parity.errors import EvidenceError, UsageError
+from parity.errors import EvidenceError, UsageError, join_problems
 from parity.files import folder_whole
+from parity.heads import expected_shape, shape_fits
 from parity.progress import Progress
 from parity.provenance import package_version, sha256_of_file
 from parity.repository.builders import BUILDERS, Built, Job, ToDo, Wish, choose
@@ -173,8 +174,18 @@ def _given_graph(model: ModelConfig, options: Options) -> _Graph:
             remedy="name it with --onnx",
         )
     digest = sha256_of_file(onnx)
-    types = by_type(load_typed(onnx)[1])
+    network, kinds = load_typed(onnx)
+    types = by_type(kinds)
     signature = read_signature(onnx, model.input_size)
+    metadata = {entry.key: entry.value for entry in network.metadata_props}
+    problems = _graph_problems(signature, metadata, model)
+    if problems:
+        raise EvidenceError(
+            join_problems(problems),
+            where=str(onnx),
+            expected="the graph of the model that the run file describes",
+            remedy="name the model that the engine is of with --model, or its graph with --onnx",
+        )
     return _Graph(
         path=onnx,
         weights_sha256=sha256_of_file(model.weights),
@@ -182,6 +193,19 @@ def _given_graph(model: ModelConfig, options: Options) -> _Graph:
         signature=signature,
         tensor_types=types,
     )
+
+
+def _graph_problems(signature: Signature, metadata: dict[str, str], model: ModelConfig) -> list[str]:
+    """What a graph gives, and says of itself, against what the run file says of the model."""
+    problems = []
+    dims = signature.outputs[0].dims
+    if not shape_fits(dims, model.head, len(model.names)):
+        wanted = expected_shape(model.head, len(model.names))
+        problems.append(f"its output is {list(dims)}, the head {model.head!r} gives {list(wanted)}")
+    told = metadata.get("end2end")
+    if told in ("True", "False") and (told == "True") != (model.head == "nms-free"):
+        problems.append(f"it says end2end = {told}, which the head {model.head!r} is not")
+    return problems
 
 
 def _target(run_file: RunFile, name: str, options: Options, runtime: Runtime) -> Path:
@@ -216,7 +240,7 @@ def _manifest(
         resize=model.resize,
         input_size=model.input_size,
         names=model.names,
-        precision=cast("EnginePrecision", built.precision or options.precision),
+        precision=_precision(builder, options, graph, built),
         runtime=runtime,
         builder=builder,
         weights_sha256=graph.weights_sha256,
@@ -235,6 +259,15 @@ def _manifest(
         seconds=built.seconds,
         command=built.command,
     )
+
+
+def _precision(builder: str, options: Options, graph: _Graph, built: Built) -> EnginePrecision:
+    """What the engine was asked to be; one that exists says it itself, or else its graph does."""
+    if built.precision is not None:
+        return cast("EnginePrecision", built.precision)
+    if builder == "engine-file":
+        return "fp16" if graph.tensor_types.get("FP16") else "fp32"
+    return options.precision
 
 
 def _tensors(specs: Iterable[TensorSpec]) -> tuple[Tensor, ...]:

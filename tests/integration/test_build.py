@@ -283,3 +283,25 @@ def test_cuda_that_is_asked_for_is_never_replaced(cache: Path, run_file: RunFile
         runner(cache, run_file, "yolo26", tmp_path, runner="onnxruntime", provider="cuda"),
     ):
         pass
+
+
+def test_a_graph_of_another_model_or_precision_is_not_taken_for_the_engines(
+    placed: dict[str, Placed], cache: Path, run_file: RunFile, tmp_path: Path
+) -> None:
+    plan = tmp_path / "raw.plan"
+    plan.write_bytes(b"f" + placed["yolo26"].plan.read_bytes()[1:])
+    wish = Wish(capabilities=("8.9",), engine=plan)
+    other = placed["rtdetr"].folder / "model.onnx"
+    with pytest.raises(EvidenceError, match="end2end = False"):
+        build(
+            run_file,
+            "yolo26",
+            options(cache, tmp_path / "out", builder=None, onnx=other, wish=wish),
+            Silent(),
+        )
+    assert not (tmp_path / "out").exists()
+    plain = export_onnx(run_file.models["yolo26"], "fp32", cache).path
+    wanted = options(cache, tmp_path / "out", builder=None, onnx=plain, wish=wish, precision="fp16")
+    taken = build(run_file, "yolo26", wanted, Silent())
+    assert isinstance(taken, Placed)
+    assert taken.manifest.precision == "fp32", "the graph has no FP16 tensor"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from parity.config import ModelConfig
 from parity.repository.check.files import Unreadable
 from parity.repository.check.findings import Notes
 from parity.repository.check.reading import BUILD_AGAIN
@@ -55,6 +56,20 @@ def _check_header(subject: Subject, version: Version, notes: Notes) -> None:
             )
 
 
+def _check_model(model: ModelConfig, manifest: BuildManifest, shown: str, notes: Notes) -> None:
+    """Hold what the engine was built as to what clients will be told."""
+    for key in ("family", "head", "resize", "input_size"):
+        found, wanted = getattr(manifest, key), getattr(model, key)
+        if found != wanted:
+            notes.add(
+                "METADATA",
+                shown,
+                f"{key} {found!r}",
+                expected=f"{wanted!r}, as the run file says",
+                fix="build it again from this run file, or correct the run file",
+            )
+
+
 def _check_manifest(subject: Subject, version: Version, manifest: BuildManifest, notes: Notes) -> None:
     shown = subject.manifest_file(version)
     if manifest.model != subject.name:
@@ -65,6 +80,8 @@ def _check_manifest(subject: Subject, version: Version, manifest: BuildManifest,
             expected=f"that of {subject.name!r}",
             fix="build this model's own engine, if this one was copied by mistake",
         )
+    if subject.model is not None:
+        _check_model(subject.model, manifest, shown, notes)
     if manifest.runtime == "tensorrt-rtx" and (
         version.header is None or version.header.runtime != "tensorrt-rtx"
     ):

@@ -61,6 +61,8 @@ def read_subject(
 def begin_digests(folders: list[Path], digests: Digests) -> None:
     """Start on the files that every digest check needs, the largest first, while libraries are imported."""
     versions = [version for folder in folders for version in _version_folders(folder)]
+    # Without a manifest most files are held to no digest, and a plan may be as large as the disk.
+    versions = [version for version in versions if (version / MANIFEST_NAME).is_file()]
     files = [version / name for version in versions for name in (*PLAN_NAMES.values(), ONNX_NAME)]
     files = [file for file in files if file.is_file()]
     for file in sorted(files, key=lambda file: file.stat().st_size, reverse=True):
