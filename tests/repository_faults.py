@@ -311,7 +311,7 @@ CASES: dict[str, Case] = {
         after=removing("build.json"),
     ),
     "the other head everywhere": Case(
-        "HEAD_MISMATCH HEAD_MISMATCH HEAD_MISMATCH",
+        "HEAD_MISMATCH HEAD_MISMATCH HEAD_MISMATCH METADATA",
         before=both(
             lambda s: s.replace("[ 300, 6 ]", "[ 12, 1344 ]"),
             building(**ONE_TO_MANY),
