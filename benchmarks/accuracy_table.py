@@ -40,12 +40,12 @@ def table(result: dict[str, Any]) -> str:
         memory = max(run["peak_memory_mib"] for run in others)
         theirs = f"pycocotools {peer['seconds']:.1f} s"
         rows += [
-            (f"`parity compare`, {per_image} an image", f"{warm:.1f} s", theirs, f"{part['ratio']:.2f}"),
+            (f"`parity compare`, {per_image} an image", f"{warm:.1f} s", theirs, f"{part['ratio']:.3f}"),
             (
                 "the same with an empty compile cache",
                 f"{first['seconds']:.1f} s",
                 theirs,
-                f"{part['ratio_empty_compile_cache']:.2f}",
+                f"{part['ratio_empty_compile_cache']:.3f}",
             ),
             (
                 "its peak memory",
