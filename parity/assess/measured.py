@@ -147,12 +147,17 @@ def measure(
         step.advance()
         estimates += measures.confidence(classified, truth.image_ids, threshold, how)
         step.advance()
-        again = (
-            None
-            if repeat is None
-            else (repeat.predictions, evaluate(truth, repeat.detections, max_detections=most))
+        first = noise.Run(
+            predictions=reference.predictions, detections=reference.detections, evaluation=sides[0]
         )
-        estimates += noise.floor(reference.predictions, sides[0], again, rule, threshold, how)
+        again = None
+        if repeat is not None:
+            again = noise.Run(
+                predictions=repeat.predictions,
+                detections=repeat.detections,
+                evaluation=evaluate(truth, repeat.detections, max_detections=most),
+            )
+        estimates += noise.floor(first, again, rule, threshold, most, how)
         step.advance()
     accuracy = sections.accuracy(
         dataset, sides[0], sides[1], samples, variance.confidence, options.oracle_name

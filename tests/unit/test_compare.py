@@ -174,6 +174,7 @@ def test_a_repeat_gives_the_noise_floor(tmp_path: Path, files: Files) -> None:
         "operating_point.f1.change",
         "operating_point.flip_rate",
         "agreement.iou_0.95",
+        "pseudo_truth.AP",
         "confidence.shift",
     ):
         own, floor = estimates[name], estimates[f"noise_floor.{name}"]

@@ -97,7 +97,9 @@ CODES: dict[str, Code] = {
     "METADATA_MISSING": _warning(
         "A parameter that clients need is missing: head, input_size, resize or names."
     ),
-    "METADATA": _error("A parameter contradicts the run file, the manifest or the tensors."),
+    "METADATA": _error(
+        "A parameter or the manifest contradicts the run file, or a parameter the manifest or the tensors."
+    ),
     "LABELS": _error("The labels file is missing, or is not the list of the class names."),
     # The contract between the engine, its configuration and its client.
     "IO_NAME": _error("The configuration's tensors have other names than the engine's."),
