@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -44,6 +45,8 @@ app.add_typer(repository, name="repository")
 
 def main() -> None:
     """Entry point of the command."""
+    # Numba's default of 3 makes a first call a second longer and the kernels no faster: benchmarks/README.md.
+    os.environ.setdefault("NUMBA_OPT", "1")
     signal.signal(signal.SIGTERM, _terminate)
     app()
 

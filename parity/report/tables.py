@@ -12,6 +12,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ belong to matched pairs; the side that has no such detection is empty."""
 _FORMULA = re.compile("^\\s*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 
 
+@lru_cache(maxsize=1024)  # the same few words come in every row
 def safe_cell(text: str) -> str:
     """A text cell on one line that no spreadsheet takes for a formula, and without secrets."""
     shown = one_line(redacted(text))
