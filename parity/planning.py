@@ -84,6 +84,12 @@ def plan_from_report(report: Report, images: int, limit_percent: float, model: s
     Raises UsageError for a model that the report has not, or when it does not say which.
     """
     pair = _pair(report, model)
+    if pair.accuracy is None:
+        raise UsageError(
+            f"accuracy of {pair.model!r} was not measured",
+            where=f"report {report.run_id}",
+            expected="the report of `parity run` or `parity compare`",
+        )
     difference = pair.accuracy.difference["AP"]
     return _plan(
         source=f"report {report.run_id}, {pair.model}",

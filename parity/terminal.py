@@ -188,10 +188,11 @@ def _title(report: Report) -> str:
 
 
 def _rows(pair: Pair) -> Iterator[tuple[str, str, str, Text]]:
-    """AP of both sides first, then one row a criterion."""
-    sides = pair.accuracy.reference.AP, pair.accuracy.candidate.AP
-    shown = " -> ".join("undefined" if value is None else f"{value:.4f}" for value in sides)
-    yield "AP, ref -> cand", shown, "", Text("")
+    """AP of both sides first, where it was measured, then one row a criterion."""
+    if pair.accuracy is not None:
+        sides = pair.accuracy.reference.AP, pair.accuracy.candidate.AP
+        shown = " -> ".join("undefined" if value is None else f"{value:.4f}" for value in sides)
+        yield "AP, ref -> cand", shown, "", Text("")
     for criterion in pair.criteria:
         yield (
             criterion.name,

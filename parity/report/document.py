@@ -11,10 +11,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from parity.criteria.base import CriterionResult, Estimate, Interval, Outcome
+from parity.serving.evidence import ServingEvidence
 
 __all__ = ["CriterionResult", "Estimate", "Interval", "Outcome", "Report"]
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 class _Part(BaseModel):
@@ -150,9 +151,10 @@ class Pair(_Part):
     verdict: Outcome
     sentence: str = Field(description="The verdict in one sentence that a manager can repeat.")
     images: ImageCounts
-    accuracy: Accuracy
-    agreement: Agreement
+    accuracy: Accuracy | None = Field(description="Null where only serving was measured.")
+    agreement: Agreement | None = Field(description="Null where only serving was measured.")
     estimates: list[Estimate] = Field(description="Everything else that was measured, with intervals.")
+    serving: ServingEvidence | None = Field(None, description="How both paths serve; null if not measured.")
     criteria: list[CriterionResult]
     worst_images: list[WorstImage]
     timings: dict[str, float] = Field(description="Seconds a step took.")

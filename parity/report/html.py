@@ -20,10 +20,11 @@ from markupsafe import Markup
 
 from parity.errors import EvidenceError, join_problems
 from parity.files import write_whole
-from parity.report import drawing, formats, gallery
+from parity.report import drawing, formats, gallery, serving
 from parity.report.document import ClassAccuracy, CriterionResult, Outcome, Pair, Report
 from parity.report.rehearsal import wording
 from parity.report.schema import contradictions
+from parity.report.tables import tables_of
 from parity.report.text import one_line, redacted, visible, without_secrets, without_verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -84,6 +85,7 @@ def render_html(report: Report, folder: Path) -> str:
             rehearsal=wording(report),
             pairs=[(f"model-{number}", pair) for number, pair in pairs],
             picture=lambda name: _picture(folder, name),
+            tables=tables_of(report),
             style=style,
             script=script,
             policy=f"default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
@@ -136,6 +138,8 @@ def ordered_classes(classes: list[ClassAccuracy]) -> list[ClassAccuracy]:
 def reasons(pair: Pair, metric: str) -> str:
     """Why something in a row of the accuracy table is undefined, each reason once."""
     accuracy = pair.accuracy
+    if accuracy is None:
+        return "accuracy was not measured"
     difference = accuracy.difference.get(metric)
     sides = {
         "reference": accuracy.reference.undefined.get(metric, ""),
@@ -196,6 +200,13 @@ def _picture(folder: Path, name: str | None) -> dict[str, Any]:
     return {"uri": Markup(picture.uri), "reason": picture.reason}  # noqa: S704 - see above
 
 
+def serving_plot(pair: Pair) -> Markup | None:
+    """The latency plot of a pair as a data URI; None where nothing was answered under load."""
+    drawn = None if pair.serving is None else serving.latency_plot(pair.serving.steps)
+    # Drawn from numbers alone, and shown as an image, in which nothing runs.
+    return None if drawn is None else Markup(serving.as_uri(drawn))  # noqa: S704 - see above
+
+
 def _own(name: str) -> Markup:
     # The package's own file, without anything of the report in it.
     return Markup((_TEMPLATES / name).read_text("utf-8"))  # noqa: S704 - see above
@@ -243,6 +254,8 @@ def _environment() -> Environment:
         "digests": digests,
         "axis": drawing.axis,
         "overlay": drawing.overlay,
+        "serving_plot": serving_plot,
+        "load_of": serving.load_of,
         "AXIS_WIDTH": drawing.AXIS_WIDTH,
         "AXIS_HEIGHT": drawing.AXIS_HEIGHT,
     }

@@ -22,6 +22,7 @@ import pandas as pd
 from parity.errors import EvidenceError
 from parity.files import write_whole
 from parity.report.document import Report
+from parity.report.serving import LATENCY_COLUMNS, latency_rows
 from parity.report.text import one_line, redacted
 
 CRITERIA_COLUMNS = (
@@ -96,6 +97,16 @@ def safe_cell(text: str) -> str:
     return f"'{shown}" if _FORMULA.match(text) or text.startswith("\n") else shown
 
 
+def tables_of(report: Report) -> tuple[str, ...]:
+    """The CSV files that belong to a report: those of detections, of serving, or both."""
+    names = ["criteria.csv"] if report.pairs else []
+    if any(pair.agreement is not None for pair in report.pairs):
+        names += ["images.csv", "differences.csv"]
+    if any(pair.serving is not None for pair in report.pairs):
+        names.append("latency.csv")
+    return tuple(names)
+
+
 def criteria_csv(report: Report) -> str:
     """The text of criteria.csv."""
     rows = [
@@ -119,6 +130,14 @@ def criteria_csv(report: Report) -> str:
 def write_criteria(report: Report, path: Path) -> None:
     """Write criteria.csv."""
     write_whole(path, criteria_csv(report))
+
+
+def write_latency(report: Report, path: Path) -> None:
+    """Write latency.csv."""
+    rows = [
+        row for pair in report.pairs if pair.serving for row in latency_rows(pair.model, pair.serving.steps)
+    ]
+    write_whole(path, _csv(LATENCY_COLUMNS, rows))
 
 
 def write_images(images: pd.DataFrame, path: Path) -> None:

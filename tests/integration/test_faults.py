@@ -115,6 +115,7 @@ def test_faithful_exports_of_both_models_pass(bench: Bench) -> None:
     assert [pair.model for pair in bench.clean.pairs] == ["yolo26", "rtdetr"]
     for pair in bench.clean.pairs:
         assert pair.images.attempted == pair.images.answered_by_both == IMAGES
+        assert pair.accuracy is not None and pair.agreement is not None
         assert pair.accuracy.reference.AP is not None
         assert pair.accuracy.reference.AP > 0.4
         difference = pair.accuracy.difference["AP"]
@@ -184,8 +185,10 @@ def test_the_recorded_reference_agrees_with_itself(bench: Bench, tmp_path: Path)
     report = run(
         bench.run_file.model_copy(update={"models": {"rtdetr": model}}), tmp_path / "run", bench.cache
     )
-    difference = report.pairs[0].accuracy.difference["AP"]
+    (pair,) = report.pairs
+    assert pair.accuracy is not None and pair.agreement is not None
+    difference = pair.accuracy.difference["AP"]
     assert report.verdict is Outcome.PASS
     assert difference.value == 0
     assert difference.interval == (0.0, 0.0)
-    assert report.pairs[0].agreement.agreeing == report.pairs[0].agreement.matched
+    assert pair.agreement.agreeing == pair.agreement.matched

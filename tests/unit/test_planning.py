@@ -36,6 +36,7 @@ def report_with(
         relative_percent_interval=interval,
         reason=reason,
     )
+    assert pair.accuracy is not None
     accuracy = pair.accuracy.model_copy(update={"difference": {**pair.accuracy.difference, "AP": difference}})
     images = pair.images.model_copy(update={"answered_by_both": n})
     pair = pair.model_copy(update={"accuracy": accuracy, "images": images})
