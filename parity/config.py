@@ -250,10 +250,10 @@ def settings_problems(model: type[BaseModel], values: dict[str, Any], place: str
 
 
 def _found(value: Any) -> str:
-    """What stands in the run file instead, short; what may be a user and a password in it is not shown."""
+    """What stands in the run file instead; user and password of an address, and its query, are not shown."""
     if not isinstance(value, (str, int, float, bool)):
         return ""
-    return ", found " + re.sub(r"(//|^['\"])\S*@", r"\1***@", repr(value))
+    return ", found " + re.sub(r"\?\S*", "?***", re.sub(r"(//|^['\"])\S*@", r"\1***@", repr(value)))
 
 
 def _absolute(run_file: RunFile, base: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:

@@ -15,7 +15,7 @@ from parity.visible import one_line
 CHUNK = 1 << 16
 MOST_HEALTH_BYTES = 4096
 LIVE_S = 5.0
-"""Seconds in which a service that is still there says so."""
+"""Seconds in which a service that is still there says so, however long a detection may take."""
 
 
 class HttpClient:
@@ -50,7 +50,7 @@ class HttpClient:
     def live(self) -> bool:
         """Whether the service still says that it is well."""
         try:
-            self.health(LIVE_S)
+            self.health(min(LIVE_S, self.endpoint.timeout))
         except RequestError:
             return False
         return True
@@ -109,7 +109,8 @@ class HttpClient:
         )
         if isinstance(error, exceptions.SSLError):
             return http_problems.not_trusted(url, error)
-        if isinstance(cause, (exceptions.TimeoutError, TimeoutError)):
+        refused = isinstance(error, exceptions.NewConnectionError)  # which counts as a timeout for urllib3
+        if isinstance(cause, (exceptions.TimeoutError, TimeoutError)) and not refused:
             return http_problems.too_late(url, timeout)
         if isinstance(cause, http.client.HTTPException) and not isinstance(
             cause, (OSError, http.client.IncompleteRead)

@@ -17,7 +17,7 @@ from parity.visible import one_line
 RETRYABLE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 SHOWN = 200
 """Characters of a service's own words that a message shows."""
-REMEDIES = {
+REMEDIES: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "see `send` and `form_field` in the run file, or the image",
     HTTPStatus.UNAUTHORIZED: "name the variable that holds the service's token with `bearer_env`",
     HTTPStatus.FORBIDDEN: "see whether the token in the variable of `bearer_env` may do this",
@@ -26,8 +26,8 @@ REMEDIES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "raise the service's limit, or leave the image out of the data set",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "see `send` in the run file",
     HTTPStatus.UNPROCESSABLE_ENTITY: "see `send` and `form_field` in the run file, or the image",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "see the service's log",
 }
+"""What to do about a status; about any other, to see the service's log."""
 
 
 def refused(
@@ -50,7 +50,7 @@ def refused(
         retryable=status in RETRYABLE,
         where=url,
         expected="HTTP 200",
-        remedy=REMEDIES.get(HTTPStatus(status), "") if status in set(HTTPStatus) else "",
+        remedy=REMEDIES.get(status, "see the service's log, and whether it is overloaded"),
     )
 
 

@@ -61,13 +61,13 @@ class HttpServiceSettings(AnswerSettings):
     @field_validator("url")
     @classmethod
     def _address(cls, url: str) -> str:
+        if "@" in url:
+            raise ValueError("no user or password belongs into it; `bearer_env` names where a token is")
         try:
             parts = urlsplit(url)
             port_is_good = parts.port != 0
         except ValueError as error:
             raise ValueError(f"not an address: {error}") from error
-        if "@" in url:
-            raise ValueError("no user or password belongs into it; `bearer_env` names where a token is")
         good = parts.scheme in ("http", "https") and parts.hostname and port_is_good
         if not good or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", url):
             raise ValueError(
