@@ -24,6 +24,10 @@ class NoPictures:
         """Say so."""
         raise ImageProblem(Status.MISSING, "a comparison of files has no pictures")
 
+    def file(self, image: ImageRecord) -> bytes:
+        """Say so."""
+        raise ImageProblem(Status.MISSING, "a comparison of files has no pictures")
+
 
 def coverage(results: Results) -> Coverage:
     """What a file says of images."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -242,9 +243,17 @@ def settings_problems(model: type[BaseModel], values: dict[str, Any], place: str
             if detail["type"] == "extra_forbidden":
                 lines.append(f"{place}.{key}: unknown key{hint(key, list(model.model_fields))}")
             else:
-                lines.append(f"{place}.{key}: {detail['msg']}, found {detail['input']!r}")
+                message = str(detail["msg"]).removeprefix("Value error, ")
+                lines.append(f"{place}.{key}: {message}{_found(detail['input'])}")
         return lines
     return []
+
+
+def _found(value: Any) -> str:
+    """What stands in the run file instead; user and password of an address, and its query, are not shown."""
+    if not isinstance(value, (str, int, float, bool)):
+        return ""
+    return ", found " + re.sub(r"\?\S*", "?***", re.sub(r"(//|^['\"])\S*@", r"\1***@", repr(value)))
 
 
 def _absolute(run_file: RunFile, base: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:

@@ -60,6 +60,19 @@ class OpenCvReader:
 
     def read(self, image: ImageRecord) -> NDArray[np.uint8]:
         """BGR pixels, uint8 (height, width, 3), upright. Raises ImageProblem with status and reason."""
+        data, header = self._usable(image)
+        pixels = _decode(data, header)
+        _check_digest(image, data)
+        return pixels
+
+    def file(self, image: ImageRecord) -> bytes:
+        """The file as it is, for who decodes it elsewhere. Raises ImageProblem for all but bad pixel data."""
+        data, _ = self._usable(image)
+        _check_digest(image, data)
+        return data
+
+    def _usable(self, image: ImageRecord) -> tuple[bytes, Header]:
+        """The file and what its header says, within the limits and as annotated."""
         data = self._bytes(image.path)
         header = read_header(data)
         if header.width * header.height > self.most_pixels:
@@ -82,12 +95,7 @@ class OpenCvReader:
                 Status.WRONG_SIZE,
                 f"{header.width}x{header.height} pixels, annotated as {image.width}x{image.height}",
             )
-        pixels = _decode(data, header)
-        if image.sha256 is not None and hashlib.sha256(data).hexdigest() != image.sha256:
-            raise ImageProblem(
-                Status.CHANGED, "not the file that the manifest was made for (SHA-256 differs)"
-            )
-        return pixels
+        return data, header
 
     def _bytes(self, path: Path) -> bytes:
         try:
@@ -145,6 +153,11 @@ def _truncated(form: str, data: bytes) -> bool:
     if form == "WEBP":
         return len(data) < int.from_bytes(data[4:8], "little") + 8
     return form == "BMP" and len(data) < int.from_bytes(data[2:6], "little")
+
+
+def _check_digest(image: ImageRecord, data: bytes) -> None:
+    if image.sha256 is not None and hashlib.sha256(data).hexdigest() != image.sha256:
+        raise ImageProblem(Status.CHANGED, "not the file that the manifest was made for (SHA-256 differs)")
 
 
 def _decode(data: bytes, header: Header) -> NDArray[np.uint8]:

@@ -85,3 +85,7 @@ class ImageReader(Protocol):
     def read(self, image: ImageRecord) -> NDArray[np.uint8]:
         """BGR pixels, uint8 (height, width, 3), upright. Raises ImageProblem."""
         ...
+
+    def file(self, image: ImageRecord) -> bytes:
+        """The encoded picture as it lies in the file, within the same limits. Raises ImageProblem."""
+        ...

@@ -10,6 +10,7 @@ from typing import Any
 from parity.config import RunnerConfig, settings_problems, validate
 from parity.errors import UsageError, join_problems
 from parity.runners.base import ImageResult, Runner, RunnerContext, RunnerSettings
+from parity.runners.http_service import HttpServiceRunner
 from parity.runners.onnxruntime import OnnxRuntimeRunner
 from parity.runners.tensorrt import TensorRtRunner
 from parity.runners.tensorrt_rtx import TensorRtRtxRunner
@@ -19,6 +20,7 @@ from parity.runners.ultralytics import UltralyticsRunner
 __all__ = ["RUNNERS", "SETTINGS", "ImageResult", "Runner", "RunnerContext", "RunnerSettings", "create"]
 
 RUNNERS: dict[str, type[Any]] = {
+    "http-service": HttpServiceRunner,
     "onnxruntime": OnnxRuntimeRunner,
     "tensorrt": TensorRtRunner,
     "tensorrt-rtx": TensorRtRtxRunner,

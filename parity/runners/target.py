@@ -45,3 +45,11 @@ class Target(Protocol):
     def decode(self, image: ImageRecord, payload: Any, answer: Any) -> ImageResult:
         """The answer as boxes. Raises RequestError with the reason `bad-answer` for one without sense."""
         ...
+
+
+class Servable(Protocol):
+    """A runner whose path can be put under load."""
+
+    def target(self) -> Target:
+        """The path as a target. The runner has to be entered, and to stay so while the target is used."""
+        ...
