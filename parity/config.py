@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from parity.errors import UsageError, join_problems
 
@@ -24,7 +25,16 @@ Resize = Literal["letterbox", "stretch"]
 Head = Literal["nms-free", "one-to-many", "rtdetr"]
 ImageKind = Literal["grey", "palette", "rgba", "cmyk", "16-bit"]
 M = TypeVar("M", bound=BaseModel)
+Wire = Literal["grpc", "http"]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+ModelName = Annotated[str, Field(pattern=NAME_PATTERN)]
+Address = Annotated[str, Field(pattern=r"^[^\s/@]+:[0-9]{1,5}$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+RetryCount = Annotated[int, Field(ge=0, le=100)]
+Threshold = Annotated[float, Field(ge=0, lt=1)]
+
+SECRET: JsonDict = {"secret": True}
+"""`json_schema_extra` of a setting whose value is never shown, since a secret may have been put there."""
 
 
 class _Strict(BaseModel):
@@ -105,6 +115,9 @@ class RunFile(_Strict):
     dataset: str = Field(description="Which of [datasets] is used.")
     score_floor: float = Field(0.001, ge=0, lt=1, description="Detections at or under it are dropped.")
     max_detections: int = Field(300, ge=1, le=3000, description="Most detections kept an image.")
+    score_threshold: Threshold | None = Field(
+        None, description="That of production, where F1 and flips are measured; none: the policy's."
+    )
     repeat_reference: bool = Field(
         False, description="Run the reference twice, so that the report has its noise floor."
     )
@@ -242,6 +255,8 @@ def settings_problems(model: type[BaseModel], values: dict[str, Any], place: str
             key = ".".join(map(str, detail["loc"]))
             if detail["type"] == "extra_forbidden":
                 lines.append(f"{place}.{key}: unknown key{hint(key, list(model.model_fields))}")
+            elif _is_secret(model, key):
+                lines.append(f"{place}.{key}: {detail['msg']} (the value is not shown)")
             else:
                 message = str(detail["msg"]).removeprefix("Value error, ")
                 lines.append(f"{place}.{key}: {message}{_found(detail['input'])}")
@@ -254,6 +269,11 @@ def _found(value: Any) -> str:
     if not isinstance(value, (str, int, float, bool)):
         return ""
     return ", found " + re.sub(r"\?\S*", "?***", re.sub(r"(//|^['\"])\S*@", r"\1***@", repr(value)))
+
+
+def _is_secret(model: type[BaseModel], key: str) -> bool:
+    field = model.model_fields.get(key)
+    return field is not None and field.json_schema_extra == SECRET
 
 
 def _absolute(run_file: RunFile, base: Path, settings: Mapping[str, type[BaseModel]]) -> RunFile:

@@ -15,6 +15,22 @@ def judge(policy: Policy, evidence: PairEvidence) -> list[CriterionResult]:
     return [CRITERIA[name].judge(evidence, parameters) for name, parameters in policy.criteria.items()]
 
 
+def without_candidate() -> CriterionResult:
+    """What holds a verdict back where the reference answered on both sides, whatever the policy says."""
+    return CriterionResult(
+        name="candidate_ran",
+        outcome=Outcome.INCONCLUSIVE,
+        observed=None,
+        limit=None,
+        unit="",
+        sense="at_least",
+        interval=None,
+        n=0,
+        message="Triton is switched off (enabled = false, TRITON_ENABLED or --no-triton), so the reference "
+        "answered in the candidate's place: nothing is known of the candidate.",
+    )
+
+
 def verdict(outcomes: Sequence[Outcome]) -> Outcome:
     """The verdict over outcomes; over none of them it is INCONCLUSIVE, since nothing was shown."""
     if Outcome.FAIL in outcomes:

@@ -44,7 +44,7 @@ def run(request: Request, progress: Progress) -> Result:
 
 
 def _run(request: Request, progress: Progress) -> Result:
-    policy = load_policy(request.run_file.phase)
+    policy = load_policy(request.run_file.phase).at_threshold(request.run_file.score_threshold)
     config = request.run_file.datasets[request.run_file.dataset]
     dataset = load(request.run_file.dataset, config, progress)
     reader = OpenCvReader(config)
@@ -88,6 +88,7 @@ def _run(request: Request, progress: Progress) -> Result:
         command=request.command,
         error=error,
         not_run=request.models[len(assessments) :],
+        notes=request.notes,
     )
     write_report(
         report, [a.images for a in assessments], [a.differences for a in assessments], request.folder

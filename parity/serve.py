@@ -28,11 +28,11 @@ def start(
     settings: dict[str, TritonSettings] = {}
     for name in models:
         side = run_file.side(name, "candidate")
-        if side.runner != "triton" or "url" in side.settings:
+        if side.runner != "triton" or {"url", "http_url"} & side.settings.keys():
             raise UsageError(
                 f"its candidate is {side.runner!r} with {sorted(side.settings)}",
                 where=f"model {name!r}",
-                expected="the runner 'triton' without `url`",
+                expected="the runner 'triton' without `url` and `http_url`",
                 remedy="serve needs models that parity starts a server for itself",
             )
         settings[name] = validate(TritonSettings, side.settings)

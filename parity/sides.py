@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,12 +15,20 @@ from parity.dataset import Dataset, OpenCvReader
 from parity.errors import EvidenceError, ParityError
 from parity.progress import Progress
 from parity.provenance import environment
+from parity.requests import RequestLedger
 from parity.runners import Runner, RunnerContext, create
+
+STAND_IN = "reference"
+"""What ran, by a candidate's provenance, where no candidate did: the reference, once more."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a run was asked for. images: how many of the data set, None for all. folder: where it goes."""
+    """What a run was asked for. images: how many of the data set, None for all. folder: where it goes.
+
+    stand_ins: models in whose candidate's place the reference answers, since Triton is switched off. notes:
+    what a reader of the report should know first.
+    """
 
     run_file: RunFile
     models: tuple[str, ...]
@@ -28,6 +36,8 @@ class Request:
     folder: Path
     cache: Path
     command: str
+    stand_ins: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +99,22 @@ def answer(
             sides[label] = collect(runners[role], images, categories, progress, f"{name}: {label}")
             timings[f"{label} images"] = perf_counter() - started
             detections.write(sides[label].predictions, evidence, label)
+        for role in ("reference", "candidate"):
+            facts[role] = {**facts[role], **_requests(runners[role])}
+        if name in request.stand_ins:
+            facts["candidate"]["in_process"] = STAND_IN
     return Answers(
         reference=sides["reference"],
         candidate=sides["candidate"],
         repeat=sides.get("repeat"),
         facts={**facts, "environment": environment()},
     )
+
+
+def _requests(runner: Runner) -> dict[str, Any]:
+    """What became of the requests, for a runner with a ledger: known only after the last image."""
+    ledger = getattr(runner, "ledger", None)
+    return {"requests": asdict(ledger.counts())} if isinstance(ledger, RequestLedger) else {}
 
 
 def _turns(repeat: bool) -> list[tuple[str, str]]:

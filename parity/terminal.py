@@ -37,6 +37,7 @@ from parity.report.text import one_line
 
 if TYPE_CHECKING:
     from parity.planning import Plan
+    from parity.settings import Settings
 
 WIDTH = 80
 STYLES = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
@@ -174,6 +175,22 @@ def show_plans(plans: Sequence[Plan], dataset: str, drawing: Path) -> None:
             console.print(Text(f"{one_line(plan.source)}: {one_line(plan.reason)}"))
     console.print("An extrapolation by 1/sqrt(images): it plans a comparison and proves nothing.")
     say(f"plot: {short(drawing)}")
+
+
+def settings_table(settings: Settings) -> str:
+    """The settings in at most 80 columns; whose one is only where models differ."""
+    table = Table()
+    table.add_column("setting", overflow="fold")
+    table.add_column("value", overflow="fold")
+    table.add_column("from", no_wrap=True)
+    everyone = max((row.models for row in settings.rows), key=len, default=())
+    for row in settings.rows:
+        whose = f" ({', '.join(row.models)})" if row.models and row.models != everyone else ""
+        table.add_row(Text(one_line(row.key + whose)), Text(one_line(row.shown)), row.origin)
+    console = _Console(width=WIDTH, highlight=False, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")
 
 
 def _title(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,14 @@ settings.load_profile("parity")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _no_triton_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer's shell says of Triton is no part of a test, nor of a command that it starts."""
+    for name in os.environ:
+        if name.startswith("TRITON_"):
+            monkeypatch.delenv(name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,6 +20,7 @@ from parity.errors import ParityError
 from parity.policies import Policy
 from parity.progress import Progress
 from parity.report.document import Agreement, Pair, Report
+from parity.sides import STAND_IN
 
 __all__ = ["Assessment", "Options", "Side", "assess", "summarise"]
 
@@ -78,6 +79,8 @@ def assess(
         estimates={estimate.name: estimate for estimate in measured.estimates},
     )
     criteria = gate.judge(policy, evidence)
+    if provenance.get("candidate", {}).get("in_process") == STAND_IN:
+        criteria.append(gate.without_candidate())
     with progress.step(f"{model}: tables and pictures", 2) as step:
         rows = tables.images(model, before, after, measured.classified)
         differences = tables.differences(model, dataset, measured.classified)

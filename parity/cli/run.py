@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder, selected
+from parity.cli.triton_options import (
+    HttpUrlOption,
+    ProtocolOption,
+    RetriesOption,
+    ThresholdOption,
+    TimeoutOption,
+    TritonModelOption,
+    TritonOption,
+    UrlOption,
+    resolved,
+)
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +38,14 @@ def run_command(
     limit_images: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
     out: Annotated[Path, typer.Option(help="Folder that the run's folder is made in.")] = Path("reports"),
     cache: CacheOption = None,
+    triton: TritonOption = None,
+    triton_url: UrlOption = None,
+    triton_http_url: HttpUrlOption = None,
+    triton_protocol: ProtocolOption = None,
+    triton_model: TritonModelOption = None,
+    timeout: TimeoutOption = None,
+    retries: RetriesOption = None,
+    score_threshold: ThresholdOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Compare every model's reference with its candidate and give the verdict.
@@ -41,13 +60,28 @@ def run_command(
 
         config = load(run_file, runners.SETTINGS, policies.phases())
         config = _with_dataset(config, dataset)
+        models = selected(config, model)
+        settings = resolved(
+            config,
+            models,
+            enabled=triton,
+            url=triton_url,
+            http_url=triton_http_url,
+            protocol=triton_protocol,
+            model=triton_model,
+            timeout=timeout,
+            retries=retries,
+            score_threshold=score_threshold,
+        )
         request = Request(
-            run_file=config,
-            models=selected(config, model),
+            run_file=settings.run_file,
+            models=models,
             images=limit_images,
             folder=new_folder(out, config.phase),
             cache=cache_folder(cache),
             command=shlex.join(["parity", *sys.argv[1:]]),
+            stand_ins=settings.stand_ins,
+            notes=settings.notes,
         )
         with RichProgress() as progress:
             result = pipeline.run(request, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ else:
     import tomli as tomllib
 
 P = TypeVar("P", bound=Parameters)
+OPERATING_POINT = "operating_point"
+"""The criterion whose parameters hold the production threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,20 @@ class Policy:
         """A criterion's parameters, its defaults where the policy does not have the criterion."""
         found = self.criteria.get(name)
         return found if isinstance(found, kind) else kind()
+
+    @property
+    def threshold(self) -> float | None:
+        """The production threshold, None where the policy has none."""
+        own = self.criteria.get(OPERATING_POINT)
+        return None if own is None else float(own.model_dump()["score"])
+
+    def at_threshold(self, score: float | None) -> Policy:
+        """The same policy with another production threshold, 0 to below 1; None keeps its own."""
+        own = self.criteria.get(OPERATING_POINT)
+        if score is None or own is None:
+            return self
+        changed = own.model_copy(update={"score": score})
+        return replace(self, criteria={**self.criteria, OPERATING_POINT: changed})
 
 
 def phases() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parity.report.document import Report
+from parity.sides import STAND_IN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,13 @@ NO_ENGINE = Wording(
     "engine itself has not been tested.",
 )
 IN_PROCESS = {
+    STAND_IN: Wording(
+        line="NO CANDIDATE: Triton is switched off; the reference answered on both sides.",
+        headline="There was no candidate: Triton is switched off, and the reference answered on both sides. "
+        "This verdict does not allow a rollout.",
+        explanation="It shows what switching back gives: whether answers still come, and whether the "
+        "reference agrees with itself.",
+    ),
     "onnxruntime": Wording(
         line="REHEARSAL: ONNX Runtime in process; neither a TensorRT engine nor Triton ran.",
         headline="The candidate was ONNX Runtime in process; this verdict does not allow a rollout.",
