@@ -1,0 +1,221 @@
+"""What the servers tell while load is put on them: for each step the server's split and the GPU's use.
+
+Observing must not disturb: what cannot be seen is noted with its reason, and the load goes on. While a step
+is measured, metrics are only fetched, once a second, and taken apart after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TypeVar
+
+from typing_extensions import Self
+
+from parity.errors import ParityError, first_line
+from parity.load.observers import Observed
+from parity.load.sampler import Sampler
+from parity.serving.evidence import GpuUse, SideName
+from parity.serving.gpu import (
+    NO_GPU,
+    NVML_LOOKS_BACK_S,
+    TRITON_READS_S,
+    UTILISATION,
+    Nvml,
+    Reading,
+    gpu_use,
+    has_gpu_metrics,
+    triton_reading,
+)
+from parity.serving.prometheus import MetricsSource, Scrape
+from parity.serving.statistics import ModelStatistics, StatisticsSource, split
+from parity.visible import one_line
+
+T = TypeVar("T")
+
+SAMPLE_S = 1.0
+NVML_SAMPLE_S = 0.5
+REST_POLL_S = 0.1
+REST_POLLS = 4
+REST_MOST_S = 10.0
+COUNTED = ("nv_inference_request_success", "nv_inference_request_failure")
+PENDING = "nv_inference_pending_request_count"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where one side can be observed; what it has not got is None.
+
+    nvml: whether the side's GPU is in this machine and no Triton's metrics tell of it. gpus: UUIDs of the
+    GPUs that count; empty: all that can be seen.
+    """
+
+    statistics: StatisticsSource | None = None
+    metrics: MetricsSource | None = None
+    nvml: bool = False
+    gpus: frozenset[str] = frozenset()
+
+
+class SourcesObserver:
+    """An `Observer` of a load run, and an asynchronous context manager around all of the run.
+
+    Entering and leaving it take the scrapes that everything is counted between, so it is entered before the
+    first request and left after the last answer. Its hooks raise nothing: see `unseen`.
+    """
+
+    def __init__(self, sides: Mapping[SideName, Sources]) -> None:
+        self._sides = {name: _Side(sources) for name, sources in sides.items()}
+
+    async def __aenter__(self) -> Self:
+        for side in self._sides.values():
+            await side.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for side in self._sides.values():
+            await side.close(at_rest=kind is None)
+
+    async def before(self, side: SideName) -> None:
+        """The measured part of a step begins."""
+        if side in self._sides:
+            await self._sides[side].before()
+
+    async def after(self, side: SideName) -> Observed:
+        """The measured part is over: what changed in it."""
+        return await self._sides[side].after() if side in self._sides else Observed()
+
+    def scrapes(self, side: SideName) -> list[Scrape]:
+        """All scrapes of a side in their order: to see what moved, and to reconcile with."""
+        return list(self._sides[side].scrapes) if side in self._sides else []
+
+    def unseen(self, side: SideName) -> list[str]:
+        """What could not be observed of a side, and why; each once."""
+        return list(dict.fromkeys(self._sides[side].unseen)) if side in self._sides else []
+
+
+@dataclass
+class _Side:
+    """One side. unseen: why there is nothing where there could have been something."""
+
+    sources: Sources
+    scrapes: list[Scrape] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    statistics: ModelStatistics | None = None
+    pages: Sampler[str] | None = None
+    gpus: Sampler[Reading] | None = None
+    no_nvml: str = ""
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    async def open(self) -> None:
+        """Take the scrape that counting begins with, and find the GPU."""
+        metrics = self.sources.metrics
+        if metrics is not None:
+            self.pages = Sampler(metrics.text, first_s=TRITON_READS_S, interval_s=SAMPLE_S)
+            await self._tried("metrics", lambda: self._scrape(metrics))
+        elif self.sources.nvml:
+            try:
+                nvml = self.stack.enter_context(Nvml(self.sources.gpus))
+            except ParityError as error:
+                self.no_nvml = error.found
+                return
+            self.gpus = Sampler(
+                lambda: asyncio.to_thread(nvml.read), first_s=NVML_LOOKS_BACK_S, interval_s=NVML_SAMPLE_S
+            )
+
+    async def close(self, *, at_rest: bool) -> None:
+        """End what runs. at_rest: take the scrape that counting ends with, when the counters rest."""
+        for sampler in (self.pages, self.gpus):
+            if sampler is not None:
+                await sampler.stop()
+        self.stack.close()
+        metrics = self.sources.metrics
+        if metrics is not None and at_rest:
+            await self._tried("metrics", lambda: self._rest(metrics))
+
+    async def before(self) -> None:
+        """Note where the counters stand, and begin to watch the GPU."""
+        source = self.sources.statistics
+        self.statistics = None if source is None else await self._tried("statistics", source.read)
+        for sampler in (self.pages, self.gpus):
+            if sampler is not None:
+                sampler.start()
+
+    async def after(self) -> Observed:
+        """What changed since `before`."""
+        pages = await self.pages.stop() if self.pages else []
+        readings = await self.gpus.stop() if self.gpus else []
+        source, server = self.sources.statistics, None
+        after = None if source is None else await self._tried("statistics", source.read)
+        if self.statistics is not None and after is not None:
+            server = split(self.statistics, after)
+        metrics = self.sources.metrics
+        if metrics is None:
+            return Observed(server=server, gpu=self._gpu_of_nvml(readings))
+        if pages:
+            await self._tried("metrics", lambda: self._keep(metrics, pages[-1]))
+        await self._tried("metrics", lambda: self._scrape(metrics))
+        return Observed(server=server, gpu=await asyncio.to_thread(self._gpu_of_pages, metrics, pages))
+
+    async def _tried(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:
+        """The answer, or None with its reason noted."""
+        try:
+            return await call()
+        except ParityError as error:
+            self.unseen.append(one_line(f"{what}: {error.where}: {error.found}"))
+        except Exception as error:  # noqa: BLE001  # the load goes on, whatever a library raises
+            self.unseen.append(one_line(f"{what}: {first_line(error)}"))
+        return None
+
+    async def _scrape(self, metrics: MetricsSource) -> Scrape:
+        return await self._keep(metrics, await metrics.text())
+
+    async def _keep(self, metrics: MetricsSource, page: str) -> Scrape:
+        """Taken apart on another thread: load may still be going on."""
+        scrape = await asyncio.to_thread(metrics.parse, page)
+        self.scrapes.append(scrape)
+        return scrape
+
+    async def _rest(self, metrics: MetricsSource) -> None:
+        """Scrape until the counters rest, for Triton counts a request only after it has answered it.
+
+        They rest when nothing is pending and several scrapes in a row are equal. After REST_MOST_S the last
+        scrape has to do, and what it lacks is then unexplained.
+        """
+        counted: list[object] = []
+        for _ in range(int(REST_MOST_S / REST_POLL_S)):
+            scrape = await metrics.scrape()
+            pending = any(sample.value for sample in scrape.select(PENDING))
+            now = [(str(sample), sample.value) for name in COUNTED for sample in scrape.select(name)]
+            counted = [*counted, now] if counted[-1:] == [now] and not pending else [now]
+            if len(counted) >= REST_POLLS:
+                break
+            await asyncio.sleep(REST_POLL_S)
+        self.scrapes.append(scrape)
+
+    def _gpu_of_pages(self, metrics: MetricsSource, pages: Sequence[str]) -> GpuUse:
+        """By Triton's metrics; the last scrape tells whether there is a GPU at all."""
+        if self.scrapes and not has_gpu_metrics(self.scrapes[-1]):
+            return gpu_use(UTILISATION, [], nothing=f"{NO_GPU}: the server writes no metric of one")
+        readings, damage = [], ""
+        for page in pages:
+            try:
+                readings.append(triton_reading(metrics.parse(page, only=(UTILISATION,)), self.sources.gpus))
+            except ParityError as error:
+                damage = damage or error.found
+        nothing = f"the step ended within {TRITON_READS_S:g} s, and Triton reads its GPUs no more often"
+        failures = self.pages.failures if self.pages else []
+        return gpu_use(UTILISATION, readings, damage=damage, nothing="; ".join(failures[:1]) or nothing)
+
+    def _gpu_of_nvml(self, readings: Sequence[Reading]) -> GpuUse:
+        if self.gpus is None:
+            return gpu_use("nvml", [], nothing=self.no_nvml or "nothing tells of this side's GPU")
+        nothing = f"the step ended within {NVML_LOOKS_BACK_S:g} s, the time that NVML looks back"
+        return gpu_use("nvml", readings, nothing="; ".join(self.gpus.failures[:1]) or nothing)
