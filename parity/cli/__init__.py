@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from parity import __version__
-from parity.cli import compare, plan, run
+from parity.cli import compare, drill, plan, run
 from parity.cli.repository import repository
 
 __all__ = ["app", "main"]
@@ -39,6 +39,7 @@ def _application(
 app.command("run")(run.run_command)
 app.command("serve")(run.serve_command)
 app.command("compare")(compare.compare_command)
+app.command("drill")(drill.drill_command)
 app.command("plan")(plan.plan_command)
 app.add_typer(repository, name="repository")
 
