@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from parity.criteria import CRITERIA, CriterionResult, Outcome, PairEvidence
+from parity.criteria import CRITERIA, CriterionResult, Needs, Outcome, PairEvidence
 from parity.policies import Policy
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 10, Outcome.INCONCLUSIVE: 11}
+
+COLLECTED_BY: dict[Needs, str] = {"answers": "`parity run`", "serving": "`parity load`"}
+"""Which command collects the evidence that a kind of criterion needs."""
+
+
+def part(policy: Policy, needs: Needs) -> tuple[Policy, str]:
+    """The criteria of a policy that one kind of evidence is enough for, and a sentence about the others.
+
+    The others are not judged, and so no PASS of theirs is claimed: the sentence names them, and who judges
+    them. It is empty when there are none. A policy without any criterion of the kind comes out without
+    criteria, over which the verdict is INCONCLUSIVE.
+    """
+    mine = {name: given for name, given in policy.criteria.items() if CRITERIA[name].needs == needs}
+    others = [name for name in policy.criteria if name not in mine]
+    told = ""
+    if others:
+        commands = sorted({COLLECTED_BY[CRITERIA[name].needs] for name in others})
+        told = f"not judged here: {', '.join(others)}; {' and '.join(commands)} collects what they need."
+    return replace(policy, criteria=mine), told
 
 
 def judge(policy: Policy, evidence: PairEvidence) -> list[CriterionResult]:

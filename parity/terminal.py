@@ -37,6 +37,7 @@ from parity.report.text import one_line
 
 if TYPE_CHECKING:
     from parity.planning import Plan
+    from parity.serving.evidence import Drill
     from parity.settings import Settings
 
 WIDTH = 80
@@ -191,6 +192,28 @@ def settings_table(settings: Settings) -> str:
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip("\n")
+
+
+def show_drill(drill: Drill, result: CriterionResult, path: Path) -> None:
+    """Print the steps of a drill with the time that each took, its outcome, and where the evidence is."""
+    console = _Console(width=min(WIDTH, Console().width), highlight=False)
+    pair = f"{drill.candidate} -> {drill.reference} -> {drill.candidate}"
+    table = Table(
+        title=escape(f"{one_line(drill.model)}: rollback drill on {drill.images} images\n{one_line(pair)}"),
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("step", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("seen")
+    for step in drill.steps:
+        sign = Text("ok", "green") if step.ok else Text("no", "bold red")
+        table.add_row(step.name, f"{step.seconds:.2f}", sign, Text(one_line(step.message)))
+    console.print(table)
+    console.print(Text(f"{result.name}: {one_line(result.message)}"))
+    console.print(Text.assemble("verdict: ", (result.outcome.value, STYLES[result.outcome])))
+    say(f"evidence: {short(path)}")
 
 
 def _title(report: Report) -> str:

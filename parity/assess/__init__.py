@@ -78,7 +78,8 @@ def assess(
         classes=sections.class_evidence(measured.accuracy, measured.identical),
         estimates={estimate.name: estimate for estimate in measured.estimates},
     )
-    criteria = gate.judge(policy, evidence)
+    judged, others = gate.part(policy, "answers")
+    criteria = gate.judge(judged, evidence)
     if provenance.get("candidate", {}).get("in_process") == STAND_IN:
         criteria.append(gate.without_candidate())
     with progress.step(f"{model}: tables and pictures", 2) as step:
@@ -101,7 +102,8 @@ def assess(
         timings={step: round(seconds, 3) for step, seconds in timings.items()},
         provenance={**provenance, "dataset": sections.dataset_facts(dataset)},
     )
-    return Assessment(pair=pair, images=rows, differences=differences, notes=_tie_notes(model, measured.tied))
+    notes = (*_tie_notes(model, measured.tied), *((f"{model}: {others}",) if others else ()))
+    return Assessment(pair=pair, images=rows, differences=differences, notes=notes)
 
 
 def _tie_notes(model: str, tied: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from parity import __version__
-from parity.cli import compare, config, plan, run
+from parity.cli import compare, config, drill, load, plan, run
 from parity.cli.repository import repository
 
 __all__ = ["app", "main"]
@@ -40,6 +40,8 @@ app.command("run")(run.run_command)
 app.command("serve")(run.serve_command)
 app.command("config")(config.config_command)
 app.command("compare")(compare.compare_command)
+app.command("load")(load.load_command)
+app.command("drill")(drill.drill_command)
 app.command("plan")(plan.plan_command)
 app.add_typer(repository, name="repository")
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from parity.criteria.accuracy_under_load import AccuracyUnderLoad
 from parity.criteria.base import (
     ClassEvidence,
     Criterion,
     CriterionResult,
     Estimate,
+    Needs,
     Outcome,
     PairEvidence,
     Parameters,
 )
+from parity.criteria.batch_invariance import BatchInvariance
 from parity.criteria.box_agreement import BoxAgreement
 from parity.criteria.confidence_shift import ConfidenceShift
+from parity.criteria.error_rate import ErrorRate
 from parity.criteria.finite_outputs import FiniteOutputs
+from parity.criteria.gpu_utilisation import GpuUtilisation
 from parity.criteria.image_coverage import ImageCoverage
+from parity.criteria.ledger_reconciles import LedgerReconciles
 from parity.criteria.map_variance import MapVariance
+from parity.criteria.metrics_available import MetricsAvailable
 from parity.criteria.noise_floor import NoiseFloor
 from parity.criteria.operating_point import FlipRate, OperatingPoint
 from parity.criteria.reference_agreement import BoxDrift, PseudoTruth, ReferenceAgreement
+from parity.criteria.rollback_drill import RollbackDrill
 from parity.criteria.worst_class import WorstClass
 
 __all__ = [
@@ -27,6 +35,7 @@ __all__ = [
     "Criterion",
     "CriterionResult",
     "Estimate",
+    "Needs",
     "Outcome",
     "PairEvidence",
     "Parameters",
@@ -45,6 +54,13 @@ _ALL: tuple[Criterion, ...] = (
     PseudoTruth(),
     ConfidenceShift(),
     NoiseFloor(),
+    ErrorRate(),
+    GpuUtilisation(),
+    MetricsAvailable(),
+    BatchInvariance(),
+    AccuracyUnderLoad(),
+    LedgerReconciles(),
+    RollbackDrill(),
 )
 
 CRITERIA: dict[str, Criterion] = {criterion.name: criterion for criterion in _ALL}

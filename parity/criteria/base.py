@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from parity.serving.evidence import ServingEvidence
+
 Interval = tuple[float, float]
 
 
@@ -21,6 +23,8 @@ class Outcome(str, Enum):
 
 
 Sense = Literal["within", "at_least", "at_most"]
+Needs = Literal["answers", "serving"]
+"""What a criterion judges: both sides' answers to a data set, or how they serve."""
 
 
 class CriterionResult(BaseModel):
@@ -91,7 +95,8 @@ class PairEvidence:
     interval, None where undefined (`ap_reason` says why). agreeing of compared: detections on which both
     sides agree. classes: of the data set, all of them. estimates: by name, what else was measured.
     units: images, or groups of images, that intervals were resampled from. silent: attempted images that have
-    ground truth boxes, but no detections on either side, and nothing that says they were run.
+    ground truth boxes, but no detections on either side, and nothing that says they were run. serving: how
+    both sides serve, None where that was not measured.
     """
 
     attempted: frozenset[int]
@@ -109,6 +114,27 @@ class PairEvidence:
     classes: Sequence[ClassEvidence] = ()
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     silent: int = 0
+    serving: ServingEvidence | None = None
+
+    @classmethod
+    def of_serving(cls, serving: ServingEvidence) -> PairEvidence:
+        """Evidence of serving alone, over no images: criteria that need answers are INCONCLUSIVE on it."""
+        nobody: frozenset[int] = frozenset()
+        return cls(
+            attempted=nobody,
+            reference_answered=nobody,
+            candidate_answered=nobody,
+            nonfinite_reference=0,
+            nonfinite_candidate=0,
+            ap_difference=None,
+            ap_interval=None,
+            ap_reason="no answers to a data set were collected",
+            agreeing=0,
+            compared=0,
+            disagreement={},
+            units=0,
+            serving=serving,
+        )
 
     @property
     def answered_by_both(self) -> frozenset[int]:
@@ -122,6 +148,11 @@ class Criterion(Protocol):
     @property
     def name(self) -> str:
         """What policies call it."""
+        ...
+
+    @property
+    def needs(self) -> Needs:
+        """What it judges: a command judges the criteria whose evidence it collects."""
         ...
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
-from parity.criteria.base import CriterionResult, Outcome, PairEvidence, Parameters
+from parity.criteria.base import CriterionResult, Needs, Outcome, PairEvidence, Parameters
 from parity.statistics import binomial_interval
 
 
@@ -25,6 +27,7 @@ class BoxAgreement:
     """Share of detections with a partner of the same class that neither moved nor was rescored."""
 
     name = "box_agreement"
+    needs: ClassVar[Needs] = "answers"
     parameters = BoxAgreementParameters
 
     def judge(self, evidence: PairEvidence, parameters: BoxAgreementParameters) -> CriterionResult:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from parity.criteria.base import CriterionResult, Outcome, PairEvidence, Parameters
+from typing import ClassVar
+
+from parity.criteria.base import CriterionResult, Needs, Outcome, PairEvidence, Parameters
 
 
 class FiniteOutputsParameters(Parameters):
@@ -13,6 +15,7 @@ class FiniteOutputs:
     """Counts raw detections with a NaN or infinite number, before any threshold could drop them."""
 
     name = "finite_outputs"
+    needs: ClassVar[Needs] = "answers"
     parameters = FiniteOutputsParameters
 
     def judge(self, evidence: PairEvidence, parameters: FiniteOutputsParameters) -> CriterionResult:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from parity.criteria.base import CriterionResult, Outcome, PairEvidence, Parameters
+from typing import ClassVar
+
+from parity.criteria.base import CriterionResult, Needs, Outcome, PairEvidence, Parameters
 
 MOST_SILENT = 0.05
 """Share of images that may have boxes and yet no detections at all before it takes words to say why."""
@@ -16,6 +18,7 @@ class ImageCoverage:
     """Share of attempted images that both sides answered; the limit is all of them."""
 
     name = "image_coverage"
+    needs: ClassVar[Needs] = "answers"
     parameters = ImageCoverageParameters
 
     def judge(self, evidence: PairEvidence, parameters: ImageCoverageParameters) -> CriterionResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from parity.criteria.base import CriterionResult, Estimate, Outcome, PairEvidence, Parameters, Sense
+from parity.criteria.base import CriterionResult, Estimate, Needs, Outcome, PairEvidence, Parameters, Sense
 
 
 class EstimateCriterion:
@@ -16,6 +16,7 @@ class EstimateCriterion:
     a difference ("within") and keeps one of a share or a size, as the words "within" and "at least" say.
     """
 
+    needs: ClassVar[Needs] = "answers"
     name: ClassVar[str]
     estimate: ClassVar[str]
     limit: ClassVar[str]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from parity.criteria.base import CriterionResult, Outcome, PairEvidence, Parameters
+from parity.criteria.base import CriterionResult, Needs, Outcome, PairEvidence, Parameters
 from parity.statistics import equivalence, images_that_would_decide, least_resamples
 
 
@@ -35,6 +36,7 @@ class MapVariance:
     """
 
     name = "map_variance"
+    needs: ClassVar[Needs] = "answers"
     parameters = MapVarianceParameters
 
     def judge(self, evidence: PairEvidence, parameters: MapVarianceParameters) -> CriterionResult:

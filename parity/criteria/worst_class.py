@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from parity.criteria.base import ClassEvidence, CriterionResult, Outcome, PairEvidence, Parameters
+from parity.criteria.base import ClassEvidence, CriterionResult, Needs, Outcome, PairEvidence, Parameters
 from parity.criteria.limits import keeps
 from parity.statistics import LEAST_UNITS, adjusted_p_values
 
@@ -31,6 +32,7 @@ class WorstClass:
     """
 
     name = "worst_class"
+    needs: ClassVar[Needs] = "answers"
     parameters = WorstClassParameters
 
     def judge(self, evidence: PairEvidence, parameters: WorstClassParameters) -> CriterionResult:

@@ -133,7 +133,12 @@ class BatchInvariance(_Part):
 
     images: int = Field(ge=0)
     max_batch: int = Field(ge=0)
+    sizes: list[int] = Field([], description="Batch sizes that were sent.")
     checks: int = Field(ge=0, description="Answers that were compared with the image's own alone.")
+    concurrent: int = Field(0, ge=0, description="Of the checks, those of requests sent at the same time.")
+    formed: dict[int, int] | None = Field(
+        None, description="Executions that these requests came to, by batch size; null when nobody tells."
+    )
     differing: int = Field(ge=0)
     failed: int = Field(ge=0, description="Requests that gave no answer.")
     largest: Deviation | None
@@ -147,8 +152,13 @@ class UnderLoad(_Part):
     """Answers kept from the load run against the quiet run's answers for the same images."""
 
     side: SideName
-    sampled: int = Field(ge=0)
-    images: int = Field(ge=0)
+    sampled: int = Field(ge=0, description="Answers that were kept, failed ones among them.")
+    images: int = Field(ge=0, description="Different images among those that could be compared.")
+    failed: int = Field(0, ge=0, description="Kept answers that were none, or not finite.")
+    compared: int = Field(0, ge=0, description="Kept answers that were held to the quiet run's.")
+    uncompared: list[str] = Field(
+        [], description="File names of which nothing could be compared, at most 100."
+    )
     differing: int = Field(ge=0)
     largest: Deviation | None
     differing_images: list[str] = Field(description="File names, at most 100.")
@@ -157,10 +167,21 @@ class UnderLoad(_Part):
     reason: str = ""
 
 
+DRILL_STEPS = (
+    "candidate answers",
+    "switch off",
+    "take the candidate away",
+    "answers go on",
+    "switch on again",
+    "candidate answers again",
+)
+"""The steps of a rehearsed rollback, in their order; one that lacks any shows nothing."""
+
+
 class DrillStep(_Part):
     """One step of a rehearsed rollback."""
 
-    name: str
+    name: str = Field(description="One of DRILL_STEPS.")
     seconds: float = Field(ge=0)
     ok: bool
     message: str
@@ -169,10 +190,17 @@ class DrillStep(_Part):
 class Drill(_Part):
     """A rehearsed rollback: off, the candidate gone, answers go on and are equal, on again."""
 
+    model: str = ""
+    created: str = Field("", description="When it began, ISO 8601, UTC.")
+    reference: str = Field("", description="The runner that answered while the candidate was away.")
+    candidate: str = ""
+    removal: Literal["killed", "disconnected"] | None = Field(
+        None, description="Killed: the candidate's server was ended. Disconnected: its client was closed."
+    )
     steps: list[DrillStep]
-    images: int = Field(ge=0)
-    unanswered: int = Field(ge=0)
-    unequal: int = Field(ge=0)
+    images: int = Field(ge=0, description="Images that each step asked for.")
+    unanswered: int = Field(ge=0, description="Answers that did not come, over all steps.")
+    unequal: int = Field(ge=0, description="Answers that differ by more than noise, over all steps.")
 
 
 class Imported(_Part):

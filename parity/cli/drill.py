@@ -1,0 +1,69 @@
+"""`parity drill`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, new_folder, selected
+from parity.cli.run import ModelOption, RunFileArgument
+
+if TYPE_CHECKING:
+    from parity.criteria import CriterionResult
+    from parity.serving.evidence import Drill
+
+
+def drill_command(
+    run_file: RunFileArgument = Path("parity.toml"),
+    model: ModelOption = None,
+    images: Annotated[int, typer.Option(min=1, help="Images that each step asks for.")] = 20,
+    out: Annotated[Path, typer.Option(help="Folder that the drill's folder is made in.")] = Path("reports"),
+    cache: CacheOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Rehearse the rollback: switch the candidate off, take it away, see that answers go on, switch it on.
+
+    Exit code: 0 PASS, 10 FAIL, 11 INCONCLUSIVE, 2 usage, 3 evidence or data set, 4 runner or server.
+    """
+    with errors(debug, out):
+        from parity import policies, runners
+        from parity.config import load
+        from parity.drill import DrillRequest, rehearse
+        from parity.files import write_whole
+        from parity.gate import EXIT_CODES, verdict
+        from parity.terminal import RichProgress, show_drill
+
+        config = load(run_file, runners.SETTINGS, policies.phases())
+        names = selected(config, model)
+        folder = new_folder(out, "drill")
+        outcomes = []
+        for name in names:
+            request = DrillRequest(run_file=config, model=name, images=images, cache=cache_folder(cache))
+            with RichProgress() as progress:
+                found = rehearse(request, progress)
+            result = _judged(found, config.phase)
+            outcomes.append(result.outcome)
+            path = folder / "evidence" / name / "drill.json"
+            write_whole(path, found.model_dump_json(indent=2) + "\n")
+            show_drill(found, result, path)
+        raise typer.Exit(EXIT_CODES[verdict(outcomes)])
+
+
+def _judged(drill: Drill, phase: str) -> CriterionResult:
+    """The drill alone, by the phase's criterion or, where its policy has none, by the defaults."""
+    from parity import policies
+    from parity.criteria import CRITERIA, PairEvidence
+    from parity.criteria.rollback_drill import RollbackDrillParameters
+    from parity.serving.evidence import ServingEvidence
+
+    serving = ServingEvidence(
+        work="image",
+        images=drill.images,
+        reference_endpoint=drill.reference,
+        candidate_endpoint=drill.candidate,
+        drill=drill,
+    )
+    parameters = policies.load(phase).parameters(RollbackDrillParameters, "rollback_drill")
+    return CRITERIA["rollback_drill"].judge(PairEvidence.of_serving(serving), parameters)

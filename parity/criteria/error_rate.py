@@ -1,0 +1,105 @@
+"""Do requests get their answer? A share that takes thousands of them to prove."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.serving import Finding, ServingCriterion, inconclusive, of_side
+from parity.serving.evidence import LoadStep, ServingEvidence
+from parity.statistics import binomial_upper_bound
+
+MOST_REQUESTS = 2**40
+"""Where the search for a sufficient number of requests ends."""
+
+
+class ErrorRateParameters(Parameters):
+    """How many requests may fail, and how sure that has to be."""
+
+    limit_percent: float = Field(0.1, gt=0, lt=100, description="Percent of requests; the rate stays under.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the one-sided upper bound.")
+
+
+class ErrorRate(ServingCriterion):
+    """Share of the candidate's requests without a usable answer, over all loads, warm-up left out.
+
+    Whatever kept a request from its answer counts, the load generator's own failures too (`not-sent`): it
+    cannot be told whose fault they are. At or over the limit: FAIL. PASS when the exact one-sided upper bound
+    (Clopper and Pearson 1934) is under it, which takes 2,995 requests without a failure at 0.1 % and 95 %.
+    The bound is that of independent requests; failures that come in bursts make it optimistic.
+    """
+
+    name = "error_rate"
+    unit = "% of requests"
+    sense: ClassVar[Sense] = "at_most"
+    parameters = ErrorRateParameters
+
+    def limit(self, parameters: ErrorRateParameters) -> float:
+        """The policy's, in percent."""
+        return parameters.limit_percent
+
+    def find(self, serving: ServingEvidence, parameters: ErrorRateParameters) -> Finding:
+        """Judge the candidate's requests; the reference's are told beside them."""
+        requests, failures = _counts(of_side(serving, "candidate"))
+        if requests == 0:
+            return inconclusive("The candidate was sent no request.")
+        limit, confidence = parameters.limit_percent / 100, parameters.confidence
+        rate, bound = failures / requests, binomial_upper_bound(failures, requests, confidence)
+        before = _counts(of_side(serving, "reference"))
+        seen = (
+            f"{failures} of the candidate's {requests:,} requests failed"
+            f"{_reasons(of_side(serving, 'candidate'))}, of the reference's {before[1]} of {before[0]:,}"
+        )
+        if rate >= limit:
+            outcome = Outcome.FAIL
+            message = f"{seen}: {100 * rate:.3g} %, not under {parameters.limit_percent:g} %."
+        elif bound < limit:
+            outcome = Outcome.PASS
+            message = f"{seen}: surely under {parameters.limit_percent:g} % (bound {100 * bound:.3g} %)."
+        else:
+            outcome = Outcome.INCONCLUSIVE
+            missing = requests_that_would_pass(failures, limit, confidence) - requests
+            message = (
+                f"{seen}: the rate may be up to {100 * bound:.3g} %; about {missing:,} more requests without "
+                f"another failure would show that it is under {parameters.limit_percent:g} %."
+            )
+        return Finding(
+            outcome=outcome,
+            message=message,
+            observed=100 * rate,
+            interval=(0.0, 100 * bound),
+            n=requests,
+        )
+
+
+def requests_that_would_pass(failures: int, limit: float, confidence: float) -> int:
+    """The least number of requests, so many of them failed, whose upper bound is under the limit (0 to 1)."""
+    low, high = failures, max(1, failures)
+    while binomial_upper_bound(failures, high, confidence) >= limit:
+        if high > MOST_REQUESTS:
+            return high
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if binomial_upper_bound(failures, middle, confidence) >= limit:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _counts(steps: list[LoadStep]) -> tuple[int, int]:
+    """Requests and failures. A request that is in neither count of its step was never answered either."""
+    requests = sum(max(step.sent, step.ok + sum(step.failed.values())) for step in steps)
+    return requests, requests - sum(step.ok for step in steps)
+
+
+def _reasons(steps: list[LoadStep]) -> str:
+    totals: dict[str, int] = {}
+    for step in steps:
+        for reason, count in step.failed.items():
+            totals[reason] = totals.get(reason, 0) + count
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.items()) if count)
+    return f" ({told})" if told else ""

@@ -1,0 +1,63 @@
+"""Can the rollout be watched? Each metric that it is judged by has to be there, and to move."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
+from parity.serving.evidence import MetricSeen, ServingEvidence
+
+OF_GPUS = ("nv_gpu_", "nv_energy_")
+"""How the names of those metrics begin that Triton has of GPUs alone."""
+
+
+class MetricsAvailableParameters(Parameters):
+    """None: a metric that is needed and missing is always a failure."""
+
+
+class MetricsAvailable(ServingCriterion):
+    """Metrics that a policy or an alert rule names and that are missing, or stood still under load.
+
+    A GPU's metrics where no GPU was seen are missing for want of one, which shows nothing: INCONCLUSIVE.
+    """
+
+    name = "metrics_available"
+    unit = "metrics"
+    sense: ClassVar[Sense] = "at_most"
+    parameters = MetricsAvailableParameters
+
+    def limit(self, parameters: MetricsAvailableParameters) -> float:
+        """None may be missing."""
+        return 0.0
+
+    def find(self, serving: ServingEvidence, parameters: MetricsAvailableParameters) -> Finding:
+        """Judge all metrics together."""
+        metrics = serving.metrics
+        if not metrics:
+            return inconclusive("No metric was looked for.")
+        gpu = _gpu_seen(serving)
+        broken = [metric for metric in metrics if not metric.present or metric.moved is False]
+        unknown = [metric for metric in broken if not gpu and metric.name.startswith(OF_GPUS)]
+        failing = [metric for metric in broken if metric not in unknown]
+        if failing:
+            outcome = Outcome.FAIL
+            message = f"Of {len(metrics)} metrics, {len(failing)} cannot be relied on: {_told(failing)}."
+        elif unknown:
+            outcome = Outcome.INCONCLUSIVE
+            message = f"No GPU was seen, so nothing is shown of {_told(unknown)}; all others are there."
+        else:
+            outcome, message = Outcome.PASS, f"All {len(metrics)} metrics are there, and move as they should."
+        return Finding(outcome=outcome, message=message, observed=float(len(broken)), n=len(metrics))
+
+
+def _gpu_seen(serving: ServingEvidence) -> bool:
+    return any(step.gpu is not None and step.gpu.source != "none" for step in serving.steps)
+
+
+def _told(metrics: list[MetricSeen]) -> str:
+    return named(
+        f"{metric.name} ({metric.reason or ('stood still' if metric.present else 'missing')}"
+        f"{', wanted by ' + ', '.join(metric.wanted_by) if metric.wanted_by else ''})"
+        for metric in metrics
+    )
