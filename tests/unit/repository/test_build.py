@@ -18,6 +18,7 @@ from parity.repository import build as module
 from parity.repository.builders import BUILDERS, Built, Job, ToDo, Wish, choose
 from parity.repository.builders.container import IMAGE, Container
 from parity.repository.gpu import Gpu, find_gpu, parse_query
+from parity.repository.graphs import Graph
 from parity.repository.manifest import BatchProfile, Stage, read_manifest
 from parity.repository.precision import Signature, TensorSpec
 from tests import build_jobs
@@ -68,14 +69,14 @@ def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFile:
     (tmp_path / "w.pt").write_bytes(b"weights")
     (tmp_path / "graph.onnx").write_bytes(b"graph")
     spec = TensorSpec(name="images", datatype="FP32", dims=(3, 64, 96))
-    graph = module._Graph(
+    graph = Graph(
         path=tmp_path / "graph.onnx",
         weights_sha256="1" * 64,
         stages=(Stage(name="onnx", sha256=DIGEST, seconds=0, versions={}),),
         signature=Signature(inputs=(spec,), outputs=(spec,)),
         tensor_types={"FP32": ("images",)},
     )
-    monkeypatch.setattr(module, "_made_graph", lambda *_: graph)
+    monkeypatch.setattr(module, "made_graph", lambda *_: graph)
     return RunFile.model_validate(
         {
             "dataset": "d",
