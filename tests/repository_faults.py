@@ -80,6 +80,17 @@ def rtx(sample: Sample) -> None:
     sample.manifest["runtime"] = "tensorrt-rtx"
 
 
+def flagged(sample: Sample) -> None:
+    """An engine that Ultralytics built as FP16 with TensorRT 10."""
+    sample.plan = made.plan((10, 13, 3, 9))
+    sample.manifest |= {"builder": "engine-file", "tensorrt_version": "10.13.3.9"}
+    sample.request["target"] = Target(tensorrt="10.13", compute_capability="9.0")
+
+
+def made_in_single(sample: Sample) -> None:
+    sample.graph = made.graph(weights=TensorProto.FLOAT)
+
+
 def rename(root: Path, old: str, new: str) -> Path:
     return (version(root) / old).rename(version(root) / new)
 
@@ -365,6 +376,15 @@ CASES: dict[str, Case] = {
     ),
     "FP16 not applied": Case(
         "PRECISION_NOT_APPLIED", before=setting(graph=made.graph(weights=TensorProto.FLOAT))
+    ),
+    "FP16 by a flag": Case("PRECISION_BY_FLAG", before=both(flagged, made_in_single)),
+    "FP16 by a flag, no graph": Case(
+        "NO_GRAPH PRECISION_BY_FLAG",
+        before=both(flagged, building(tensor_types={"FP32": ["images"]})),
+        after=removing("model.onnx"),
+    ),
+    "FP16 without a flag": Case(
+        "PRECISION_NOT_APPLIED", before=both(building(builder="engine-file"), made_in_single)
     ),
     "FP32 asked for": Case("PRECISION_NOT_APPLIED", before=building(precision="fp32")),
     "FP16 by a parameter": Case(

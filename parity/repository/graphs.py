@@ -11,9 +11,10 @@ from parity.errors import EvidenceError, join_problems
 from parity.heads import expected_shape, shape_fits
 from parity.progress import Progress
 from parity.provenance import package_version, sha256_of_file
+from parity.repository.builders.engine_file import look, stated_precision
 from parity.repository.export import export_onnx
 from parity.repository.fp16 import CONVERTERS, PACKAGES, Converter
-from parity.repository.manifest import Stage
+from parity.repository.manifest import Stage, knows_flags
 from parity.repository.names import check_names
 from parity.repository.precision import Signature, read_signature
 from parity.repository.tensor_types import by_type, check_types, load_typed
@@ -75,7 +76,11 @@ def given_graph(model: ModelConfig, engine: Path, named: Path | None) -> Graph:
 
     Raises EvidenceError when it is not there, or not of the model that the run file describes.
     """
-    onnx = named or engine.with_suffix(".onnx")
+    metadata, header = look(engine)
+    half = stated_precision(metadata) == "fp16"
+    # TensorRT 11 has no flag for FP16: Ultralytics builds from a graph that it converted into another file.
+    converted = half and header.version is not None and not knows_flags(header.version)
+    onnx = named or _beside(engine, converted=converted)
     if not onnx.is_file():
         raise EvidenceError(
             "no such file",
@@ -87,8 +92,10 @@ def given_graph(model: ModelConfig, engine: Path, named: Path | None) -> Graph:
     network, kinds = load_typed(onnx)
     types = by_type(kinds)
     signature = read_signature(onnx, model.input_size)
-    metadata = {entry.key: entry.value for entry in network.metadata_props}
-    problems = _problems(signature, metadata, model)
+    told = {entry.key: entry.value for entry in network.metadata_props}
+    problems = _problems(signature, told, model)
+    if converted and not types.get("FP16"):
+        problems.append(f"it has no tensor in FP16, as an FP16 engine of TensorRT {header.version} must have")
     if problems:
         raise EvidenceError(
             join_problems(problems),
@@ -103,6 +110,12 @@ def given_graph(model: ModelConfig, engine: Path, named: Path | None) -> Graph:
         signature=signature,
         tensor_types=types,
     )
+
+
+def _beside(engine: Path, *, converted: bool) -> Path:
+    """The ONNX that Ultralytics leaves beside an engine. converted: whether it was made FP16 for it."""
+    half, plain = engine.with_suffix(".fp16.onnx"), engine.with_suffix(".onnx")
+    return half if converted and half.is_file() else plain
 
 
 def _problems(signature: Signature, metadata: dict[str, str], model: ModelConfig) -> list[str]:

@@ -113,6 +113,7 @@ CODES: dict[str, Code] = {
     "GRAPH_UNREADABLE": _error("model.onnx is no ONNX model."),
     "EXTERNAL_DATA": _error("The graph keeps weights in a file that is missing or out of its folder."),
     "PRECISION_NOT_APPLIED": _error("The graph's weights are not of the precision that was asked for."),
+    "PRECISION_BY_FLAG": _info("FP16 was a flag of the engine's builder, so its graph does not show it."),
     "LAYERNORM_FP16": _error("A LayerNorm in single steps runs in FP16, where its squares overflow."),
     "OPSET_OLD": _warning("An FP16 graph of an opset under 17 has no LayerNormalization."),
     "GRIDSAMPLE_MISCOMPILE": _info("The graph has GridSample, which TensorRT was seen to compile wrongly."),

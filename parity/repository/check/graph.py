@@ -6,6 +6,7 @@ from parity.repository.check.files import inside
 from parity.repository.check.findings import Notes
 from parity.repository.check.graph_facts import GraphFacts
 from parity.repository.check.subject import Subject, Version
+from parity.repository.manifest import BuildManifest
 
 OPSET_OF_LAYERNORM = 17
 HALF = 0.5
@@ -45,7 +46,11 @@ def _check_without(subject: Subject, version: Version, notes: Notes) -> None:
             fix="keep model.onnx beside the plan; Triton passes over it",
         )
     manifest = version.manifest
-    if manifest is not None and manifest.precision == "fp16" and not manifest.tensor_types.get("FP16"):
+    if manifest is None or manifest.precision != "fp16" or manifest.tensor_types.get("FP16"):
+        return
+    if manifest.half_by_flag:
+        _note_flag(subject.manifest_file(version), "no tensor in FP16", manifest, notes)
+    else:
         notes.add(
             "PRECISION_NOT_APPLIED",
             subject.manifest_file(version),
@@ -59,12 +64,26 @@ def _check_precision(subject: Subject, version: Version, graph: GraphFacts, note
     asked, share = _asked(subject, version), graph.half_share
     if asked is None or share is None or (asked[0] == "fp16") == (share >= HALF):
         return
+    if asked[0] == "fp16" and version.manifest is not None and version.manifest.half_by_flag:
+        found = f"{share:.0%} of the weights in 16 bits"
+        _note_flag(subject.graph_file(version), found, version.manifest, notes)
+        return
     notes.add(
         "PRECISION_NOT_APPLIED",
         subject.graph_file(version),
         f"{share:.0%} of the weights in 16 bits",
         expected=f"{asked[0]}, as {asked[1]} says",
         fix="convert the graph before the build: TensorRT 11 takes the graph's types, and no --fp16",
+    )
+
+
+def _note_flag(file: str, found: str, manifest: BuildManifest, notes: Notes) -> None:
+    notes.add(
+        "PRECISION_BY_FLAG",
+        file,
+        found,
+        expected=f"fp16 by a flag of TensorRT {manifest.tensorrt_version}, as the engine's own header says",
+        fix="nothing; to see which tensors are FP16, build from an FP16 graph: parity repository build",
     )
 
 
