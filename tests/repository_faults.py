@@ -91,6 +91,12 @@ def made_in_single(sample: Sample) -> None:
     sample.graph = made.graph(weights=TensorProto.FLOAT)
 
 
+def ends_of_another_graph(sample: Sample) -> None:
+    ends = sample.graph.graph
+    ends.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    ends.output[0].name = "boxes"
+
+
 def rename(root: Path, old: str, new: str) -> Path:
     return (version(root) / old).rename(version(root) / new)
 
@@ -321,6 +327,18 @@ CASES: dict[str, Case] = {
         before=lambda s: s.replace("dims: [ 300, 6 ]", "dims: [ 100, 6 ]"),
         after=removing("build.json"),
     ),
+    "dims by the graph alone": Case(
+        "IO_SHAPE HEAD_MISMATCH", before=setting(graph=made.graph(output=(100, 7)))
+    ),
+    "dims that no source has": Case(
+        "IO_SHAPE IO_SHAPE",
+        before=both(
+            lambda s: s.replace("dims: [ 300, 6 ]", "dims: [ 200, 6 ]"),
+            setting(graph=made.graph(output=(100, 6))),
+        ),
+        line="dims: [ 200, 6 ]",
+    ),
+    "names and types by the graph alone": Case("IO_NAME IO_DTYPE", before=ends_of_another_graph),
     "the other head everywhere": Case(
         "HEAD_MISMATCH HEAD_MISMATCH HEAD_MISMATCH METADATA",
         before=both(
@@ -338,6 +356,9 @@ CASES: dict[str, Case] = {
         before=both(
             lambda s: s.replace("output {", TWO_OUTPUTS),
             lambda s: s.manifest["outputs"].append(tensor("output1", "FP32", 300)),
+            lambda s: s.graph.graph.output.append(
+                helper.make_tensor_value_info("output1", TensorProto.FLOAT, ["batch", 300])
+            ),
         ),
     ),
     "older RT-DETR": Case(
@@ -345,6 +366,7 @@ CASES: dict[str, Case] = {
         before=both(
             lambda s: s.replace("[ 100, 6 ]", "[ 100, 12 ]"),
             building(outputs=[tensor("output0", "FP32", 100, 12)]),
+            setting(graph=made.graph(output=("queries", 12), end_to_end=False)),
         ),
         name="rtdetr",
     ),
@@ -353,6 +375,7 @@ CASES: dict[str, Case] = {
         before=both(
             lambda s: s.replace("[ 100, 6 ]", "[ 100, 7 ]"),
             building(outputs=[tensor("output0", "FP32", 100, 7)]),
+            setting(graph=made.graph(output=("queries", 7), end_to_end=False)),
         ),
         name="rtdetr",
     ),
@@ -407,7 +430,7 @@ CASES: dict[str, Case] = {
         before=setting(graph=made.graph([helper.make_node("GridSample", ["features", "g"], ["y"])])),
     ),
     "INT64 input": Case(
-        "INT64_IO",
+        "INT64_IO IO_NAME HEAD_MISMATCH",
         before=lambda s: s.graph.graph.output.append(
             helper.make_tensor_value_info("labels", TensorProto.INT64, ["batch", 300])
         ),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from parity.config import RunFile, hint
 from parity.errors import UsageError
-from parity.repository.check import build, configuration, contract, graph, layout, metadata
+from parity.repository.check import build, configuration, contract, decoding, graph, layout, metadata
 from parity.repository.check import evidence as evidence_of
 from parity.repository.check.classes import class_names
 from parity.repository.check.evidence import Evidence
@@ -107,6 +107,7 @@ def _check_model(subject: Subject, evidence: Evidence, request: Request, notes: 
     configuration.check(subject, notes)
     metadata.check(subject, notes)
     contract.check(subject, notes)
+    decoding.check(subject, notes)
     graph.check(subject, notes)
     evidence_of.check(subject, evidence, notes)
     shown = subject.shown(subject.folder)
