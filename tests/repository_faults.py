@@ -421,6 +421,16 @@ CASES: dict[str, Case] = {
     "LayerNorm in steps": Case(
         "LAYERNORM_FP16", before=setting(graph=made.graph(made.decomposed_layernorm()))
     ),
+    "LayerNorm in steps, FP16 by a flag": Case(
+        "LAYERNORM_FP16 PRECISION_BY_FLAG",
+        before=both(
+            flagged,
+            setting(graph=made.graph(made.decomposed_layernorm(in_single=True), weights=TensorProto.FLOAT)),
+        ),
+    ),
+    "LayerNorm in steps, of no known type": Case(
+        "LAYERNORM_FP16", before=setting(graph=made.graph(made.layernorm_steps()))
+    ),
     "LayerNorm in steps, old opset": Case(
         "LAYERNORM_FP16 OPSET_OLD", before=setting(graph=made.graph(made.decomposed_layernorm(), opset=16))
     ),

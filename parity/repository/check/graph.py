@@ -90,11 +90,12 @@ def _note_flag(file: str, found: str, manifest: BuildManifest, notes: Notes) -> 
 def _check_operators(subject: Subject, version: Version, graph: GraphFacts, notes: Notes) -> None:
     shown, asked = subject.graph_file(version), _asked(subject, version)
     half = (graph.half_share or 0) >= HALF or (asked is not None and asked[0] == "fp16")
-    if half and graph.layernorms:
+    layernorms = _layernorms_in_half(version, graph, half=half)
+    if layernorms:
         notes.add(
             "LAYERNORM_FP16",
             shown,
-            f"{len(graph.layernorms)} LayerNorms in single steps, first at {graph.layernorms[0]:.60}",
+            f"{len(layernorms)} LayerNorms in single steps, first at {layernorms[0]:.60}",
             expected="LayerNormalization as one node, or its steps in FP32",
             fix="export with opset 17 or later",
         )
@@ -114,6 +115,13 @@ def _check_operators(subject: Subject, version: Version, graph: GraphFacts, note
             expected="boxes of the engine that agree with ONNX Runtime's",
             fix="compare the engine with the runner onnxruntime on the same images",
         )
+
+
+def _layernorms_in_half(version: Version, graph: GraphFacts, *, half: bool) -> list[str]:
+    """Names of those that square in FP16, or may: their type is not told, or a flag turned FP32 into FP16."""
+    flagged = version.manifest is not None and version.manifest.half_by_flag
+    kinds = ["FP16", *([""] if half else []), *(["FP32"] if flagged else [])]
+    return [name for name, kind in graph.layernorms if kind in kinds]
 
 
 def _check_integers(subject: Subject, version: Version, graph: GraphFacts, notes: Notes) -> None:
