@@ -16,7 +16,7 @@ from parity.repository.check import build, configuration, contract, decoding, gr
 from parity.repository.check import evidence as evidence_of
 from parity.repository.check.classes import class_names
 from parity.repository.check.evidence import Evidence
-from parity.repository.check.files import Digests, Unreadable
+from parity.repository.check.files import Digests, Unreadable, is_there
 from parity.repository.check.findings import CODES, Finding, Notes, Severity
 from parity.repository.check.reading import begin_digests, read_subject, subfolders
 from parity.repository.check.subject import Subject, Target
@@ -65,9 +65,9 @@ def check(request: Request) -> Result:
     exist; RunnerError when onnx or tritonclient is not installed.
     """
     repository = request.repository.resolve()
-    if not repository.is_dir():
+    if not _is_folder(repository):
         raise UsageError(
-            "no such folder" if not repository.exists() else "no folder",
+            "no folder" if is_there(repository) else "no such folder",
             where=str(request.repository),
             expected="a Triton model repository: <model>/config.pbtxt, <model>/<version>/model.plan",
         )
@@ -99,6 +99,13 @@ def check(request: Request) -> Result:
     order = list(Severity)
     findings.sort(key=lambda f: (f.model, order.index(f.severity)))
     return Result(repository=request.repository, models=models, findings=tuple(findings))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _check_model(subject: Subject, evidence: Evidence, request: Request, notes: Notes) -> None:

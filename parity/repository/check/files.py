@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -16,12 +17,37 @@ BLOCK = 4 << 20
 
 
 class Unreadable(Exception):
-    """A file cannot be read. found: why, as one clause."""
+    """A file cannot be read. found: why, as one clause. missing: whether it is simply not there."""
 
-    def __init__(self, found: str, path: Path) -> None:
+    def __init__(self, found: str, path: Path, *, missing: bool = False) -> None:
         super().__init__(found)
         self.found = found
         self.path = path
+        self.missing = missing
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything is there. What cannot be looked at is: whoever opens it is told why not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def can_be_entered(folder: Path) -> bool:
+    """Whether files of the folder can be looked at, whoever may list them."""
+    return os.access(folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there that can be looked at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -29,7 +55,8 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Unreadable(f"cannot be read: {error.strerror}", path) from error
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        raise Unreadable(f"cannot be read: {error.strerror}", path, missing=missing) from error
     except ValueError as error:
         raise Unreadable("its name is no path", path) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -62,10 +89,16 @@ def inside(folder: Path, name: str) -> Path | None:
     """`folder / name` resolved, or None when that is outside the folder, through links too, or no path."""
     try:
         path, root = (folder / name).resolve(), folder.resolve()
-        path.is_file()  # names that the file system cannot hold fail here
+        _try(path)
         return path if name and path.is_relative_to(root) and path != root else None
     except (OSError, ValueError, RuntimeError):
         return None
+
+
+def _try(path: Path) -> None:
+    """Raise OSError or ValueError for a name that the file system cannot hold."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        path.stat()
 
 
 class Digests:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.repository.check.files import inside
+from parity.repository.check.files import inside, is_file
 from parity.repository.check.findings import Notes
 from parity.repository.check.graph_facts import GraphFacts
 from parity.repository.check.subject import Subject, Version
@@ -160,12 +160,13 @@ def _check_batch(subject: Subject, version: Version, graph: GraphFacts, notes: N
 def _check_external(subject: Subject, version: Version, graph: GraphFacts, notes: Notes) -> None:
     for location in graph.external:
         path = inside(version.path, location)
-        if path is not None and path.is_file():
+        if path is not None and is_file(path):
             continue
+        missing = "which is missing, or cannot be looked at"
         notes.add(
             "EXTERNAL_DATA",
             subject.graph_file(version),
-            f"weights in {location!r:.100}, " + ("out of the folder" if path is None else "which is missing"),
+            f"weights in {location!r:.100}, {'out of the folder' if path is None else missing}",
             expected="a file inside the version folder",
             fix="copy the data beside the graph, or export into one file",
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from parity.repository.check.files import Unreadable, inside
+from pathlib import Path
+
+from parity.repository.check.files import Unreadable, inside, is_there, open_regular
 from parity.repository.check.findings import Notes, Severity
 from parity.repository.check.reading import is_version, plan_name, subfolders
 from parity.repository.check.subject import Subject, Version
@@ -23,7 +25,12 @@ def check(subject: Subject, notes: Notes, *, allow_unbuilt: bool) -> None:
 
 def _check_versions(subject: Subject, notes: Notes) -> None:
     shown = subject.shown(subject.folder)
-    if not subject.versions:
+    try:
+        folders = subfolders(subject.folder)
+    except Unreadable as error:
+        notes.add("UNREADABLE", shown, error.found, expected="a model's folder", fix="mend its permissions")
+        return
+    if not subject.versions and not subject.closed:
         notes.add(
             "NO_VERSION",
             shown,
@@ -31,11 +38,14 @@ def _check_versions(subject: Subject, notes: Notes) -> None:
             expected=f"{shown}/1/{PLAN_NAME}",
             fix="make the folder 1 and build the plan into it",
         )
-    try:
-        folders = subfolders(subject.folder)
-    except Unreadable as error:
-        notes.add("UNREADABLE", shown, error.found, expected="a model's folder", fix="mend its permissions")
-        return
+    for folder in subject.closed:
+        notes.add(
+            "UNREADABLE",
+            subject.shown(folder),
+            "a folder that cannot be entered",
+            expected="a version, which Triton reads as another user perhaps",
+            fix="mend its permissions: read and execute for whoever serves and checks",
+        )
     for folder in folders:
         if not is_version(folder.name) and folder.name not in ALSO_ALLOWED:
             notes.add(
@@ -50,7 +60,7 @@ def _check_versions(subject: Subject, notes: Notes) -> None:
 def _check_policy(subject: Subject, notes: Notes) -> None:
     if subject.config is None or not subject.config.version_policy.HasField("specific"):
         return
-    present = {version.path.name for version in subject.versions}
+    present = {path.name for path in (*(version.path for version in subject.versions), *subject.closed)}
     asked = list(subject.config.version_policy.specific.versions)
     absent = [number for number in asked if str(number) not in present]
     if absent or not asked:
@@ -86,18 +96,25 @@ def _check_plan_names(subject: Subject, notes: Notes) -> None:
                     fix=f"call the plan {PLAN_NAME}",
                 )
                 break
-            if field == "cc_model_filenames" and not (version.path / name).is_file():
-                notes.add(
-                    "PLAN_MISSING",
-                    subject.shown(version.path / name),
-                    "no such file",
-                    expected=f"the plan that {field} names",
-                    fix="build it, or take the entry out",
-                )
+            if field == "cc_model_filenames":
+                _check_named_plan(subject, version.path / name, field, notes)
+
+
+def _check_named_plan(subject: Subject, plan: Path, field: str, notes: Notes) -> None:
+    try:
+        open_regular(plan).close()
+    except Unreadable as error:
+        notes.add(
+            "PLAN_MISSING",
+            subject.shown(plan),
+            "no such file" if error.missing else error.found,
+            expected=f"the plan that {field} names",
+            fix="build it, or take the entry out",
+        )
 
 
 def _check_plan(subject: Subject, version: Version, notes: Notes, allow_unbuilt: bool) -> None:
-    if version.has_plan or version.described.exists():  # the latter is TensorRT-RTX's, a finding of its own
+    if version.has_plan or is_there(version.described):  # the latter is TensorRT-RTX's, a finding of its own
         return
     shown = subject.shown(version.plan)
     if version.has_manifest or version.has_graph or plan_name(subject.config) != PLAN_NAME:

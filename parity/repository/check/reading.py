@@ -8,7 +8,16 @@ from typing import Any
 
 from parity.config import ModelConfig
 from parity.errors import EvidenceError, UsageError
-from parity.repository.check.files import Digests, Unreadable, inside, open_regular, read_text
+from parity.repository.check.files import (
+    Digests,
+    Unreadable,
+    can_be_entered,
+    inside,
+    is_file,
+    is_there,
+    open_regular,
+    read_text,
+)
 from parity.repository.check.findings import Notes
 from parity.repository.check.graph_facts import GraphFacts, read_graph
 from parity.repository.check.places import Places
@@ -42,7 +51,8 @@ def read_subject(
 ) -> Subject:
     """Everything that is checked of a model's folder. Raises RunnerError when a library is missing."""
     config, text = _config(repository, folder, notes)
-    versions = [_version(repository, path, config, notes) for path in _version_folders(folder)]
+    folders = _version_folders(folder)
+    versions = [_version(repository, path, config, notes) for path in folders if can_be_entered(path)]
     if model is not None:
         digests.begin(model.weights)
     return Subject(
@@ -51,6 +61,7 @@ def read_subject(
         config=config,
         places=Places(text),
         versions=tuple(versions),
+        closed=tuple(path for path in folders if not can_be_entered(path)),
         model=model,
         categories=categories,
         target=target,
@@ -62,9 +73,9 @@ def begin_digests(folders: list[Path], digests: Digests) -> None:
     """Start on the files that every digest check needs, the largest first, while libraries are imported."""
     versions = [version for folder in folders for version in _version_folders(folder)]
     # Without a manifest most files are held to no digest, and a plan may be as large as the disk.
-    versions = [version for version in versions if (version / MANIFEST_NAME).is_file()]
+    versions = [version for version in versions if is_file(version / MANIFEST_NAME)]
     files = [version / name for version in versions for name in (*PLAN_NAMES.values(), ONNX_NAME)]
-    files = [file for file in files if file.is_file()]
+    files = [file for file in files if is_file(file)]
     for file in sorted(files, key=lambda file: file.stat().st_size, reverse=True):
         digests.begin(file)
 
@@ -75,11 +86,26 @@ def is_version(name: str) -> bool:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders directly inside, sorted by name, without hidden ones. Raises Unreadable."""
+    """Folders directly inside, sorted by name, without hidden ones. Raises Unreadable.
+
+    What cannot be looked at is taken for a folder, since Triton may be able to.
+    """
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}", folder) from error
+    if not can_be_entered(folder):
+        raise Unreadable("cannot be entered", folder)
+    return [path for path in found if _may_be_folder(path)]
+
+
+def _may_be_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _version_folders(folder: Path) -> list[Path]:
@@ -95,7 +121,7 @@ def _config(repository: Path, folder: Path, notes: Notes) -> tuple[Any | None, s
     try:
         text = read_text(path, LARGEST_CONFIG)
     except Unreadable as error:
-        if not path.exists():
+        if error.missing:
             notes.add(
                 "NO_CONFIG",
                 shown,
@@ -140,12 +166,12 @@ def _version(repository: Path, path: Path, config: Any | None, notes: Notes) -> 
     return Version(
         path=path,
         plan=plan,
-        has_plan=plan.exists(),
-        header=_header(repository, plan, notes) if plan.exists() else None,
-        manifest=_manifest(repository, manifest, notes) if manifest.exists() else None,
-        has_manifest=manifest.exists(),
-        graph=_graph(repository, graph, notes) if graph.exists() else None,
-        has_graph=graph.exists(),
+        has_plan=is_there(plan),
+        header=_header(repository, plan, notes) if is_there(plan) else None,
+        manifest=_manifest(repository, manifest, notes) if is_there(manifest) else None,
+        has_manifest=is_there(manifest),
+        graph=_graph(repository, graph, notes) if is_there(graph) else None,
+        has_graph=is_there(graph),
     )
 
 
