@@ -110,11 +110,26 @@ def empty_repository(root: Path) -> None:
     (root / "repository").mkdir()
 
 
-def escaping_link(root: Path) -> None:
-    (root / "secret.txt").write_text("x")
-    labels = version(root).parent / "labels.txt"
-    labels.unlink()
-    labels.symlink_to(root / "secret.txt")
+def linked_out(name: str) -> Callable[[Path], None]:
+    """The file or folder of the version lies outside of the repository, and a link takes its place."""
+
+    def change(root: Path) -> None:
+        place = Path(os.path.normpath(version(root) / name))
+        place.rename(root / "elsewhere")
+        place.symlink_to(root / "elsewhere")
+
+    return change
+
+
+def many_folders(root: Path) -> None:
+    for i in range(9):
+        (version(root).parent / f"v{i}").mkdir()
+
+
+def dangling(root: Path) -> None:
+    for name in ("model.onnx", "build.json", "model.plan"):
+        (version(root) / name).unlink()
+    (version(root) / "model.plan").symlink_to("/srv/engines/none.plan")
 
 
 def header(root: Path) -> None:
@@ -165,6 +180,7 @@ CASES: dict[str, Case] = {
         "VERSION_NAME NO_VERSION", after=lambda root: version(root).rename(version(root).parent / "01")
     ),
     "a folder beside": Case("VERSION_NAME", after=lambda root: (version(root).parent / "latest").mkdir()),
+    "many folders beside": Case("VERSION_NAME", after=many_folders),
     "version policy": text(
         "VERSION_POLICY",
         "latest { num_versions: 1 }",
@@ -188,7 +204,21 @@ CASES: dict[str, Case] = {
     "labels leave": text(
         "UNSAFE_PATH", '"labels.txt"', '"../../../weights.pt"', 'label_filename: "../../../weights.pt"'
     ),
-    "labels leave through a link": Case("UNSAFE_PATH", after=escaping_link),
+    "labels leave through a link": Case("UNSAFE_PATH", after=linked_out("../labels.txt")),
+    "plan leaves through a link": Case("UNSAFE_PATH", after=linked_out("model.plan")),
+    "graph leaves through a link": Case("UNSAFE_PATH", after=linked_out("model.onnx")),
+    "manifest leaves through a link": Case("UNSAFE_PATH", after=linked_out("build.json")),
+    "configuration leaves through a link": Case("UNSAFE_PATH", after=linked_out("../config.pbtxt")),
+    "version leaves through a link": Case("UNSAFE_PATH", after=linked_out("")),
+    "model leaves through a link": Case("UNSAFE_PATH", after=linked_out("..")),
+    "plan of a GPU leaves through a link": Case(
+        "UNSAFE_PATH",
+        before=lambda s: s.replace(
+            "max_batch_size: 8", 'max_batch_size: 8\ncc_model_filenames { key: "9.0" value: "h100.plan" }'
+        ),
+        after=lambda root: (version(root) / "h100.plan").symlink_to(root / "instances.json"),
+    ),
+    "plan is a link to nothing": Case("PLAN_MISSING", after=dangling),
     "plan is a pipe": Case("UNREADABLE", after=pipe("model.plan")),
     "graph is a pipe": Case("UNREADABLE", after=pipe("model.onnx")),
     "manifest is a pipe": Case("UNREADABLE", after=pipe("build.json")),

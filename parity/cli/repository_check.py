@@ -47,6 +47,10 @@ def check_command(
         Path | None,
         typer.Option(help="Report to compare digests with.", show_default="the newest in reports/"),
     ] = None,
+    store: Annotated[
+        list[Path] | None,
+        typer.Option("--store", help="Folder that links may lead to; may be repeated.", metavar="FOLDER"),
+    ] = None,
     allow_unbuilt: Annotated[
         bool, typer.Option("--allow-unbuilt", help="A plan that was never built is no error.")
     ] = False,
@@ -73,6 +77,7 @@ def check_command(
             target=_target(tensorrt, compute_capability),
             evidence=evidence,
             allow_unbuilt=allow_unbuilt,
+            stores=tuple(store or ()),
         )
         result = check(request)
         failed = result.count(Severity.ERROR) > 0 or (strict and result.count(Severity.WARNING) > 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from parity.config import ModelConfig
 from parity.repository.check.files import Unreadable, is_there
 from parity.repository.check.findings import Notes
+from parity.repository.check.links import OutOfReach
 from parity.repository.check.reading import BUILD_AGAIN
 from parity.repository.check.subject import Subject, Version
 from parity.repository.manifest import ONNX_NAME, BuildManifest
@@ -144,6 +145,8 @@ def _check_digest(code: str, path: Path, stated: str, subject: Subject, notes: N
     shown = subject.shown(path)
     try:
         found = subject.digests.of(path)
+    except OutOfReach:
+        return  # noted where it was first opened
     except Unreadable as error:
         if not notes.has("UNREADABLE", shown):  # what cannot even be opened was noted before
             notes.add(

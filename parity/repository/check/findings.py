@@ -59,7 +59,7 @@ CODES: dict[str, Code] = {
     "MODEL_MISSING": _warning("A model of the run file has no folder in the repository."),
     "NOT_IN_RUN_FILE": _info("The run file has no such model; its head and classes rest on other sources."),
     "UNREADABLE": _error("A file that has to be checked cannot be read, or is larger than its limit."),
-    "UNSAFE_PATH": _error("A file name in the configuration leads out of the model's folder."),
+    "UNSAFE_PATH": _error("A name leads out of the model's folder, or a link out of the repository."),
     "NO_CONFIG": _error("The model's folder has no config.pbtxt."),
     "NO_VERSION": _error("The model has no version folder, so Triton has nothing to load."),
     "VERSION_NAME": _warning("A folder's name is no version number, and Triton passes over it."),

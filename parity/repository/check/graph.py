@@ -160,9 +160,10 @@ def _check_batch(subject: Subject, version: Version, graph: GraphFacts, notes: N
 def _check_external(subject: Subject, version: Version, graph: GraphFacts, notes: Notes) -> None:
     for location in graph.external:
         path = inside(version.path, location)
-        if path is not None and is_file(path):
+        target = None if path is None else subject.reach.escape(path)
+        if path is not None and target is None and is_file(path):
             continue
-        missing = "which is missing, or cannot be looked at"
+        missing = "which is missing, or cannot be looked at" if target is None else f"a link to {target}"
         notes.add(
             "EXTERNAL_DATA",
             subject.graph_file(version),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from parity.repository.check.files import Unreadable, inside, is_there, open_regular
+from parity.repository.check.files import Unreadable, inside, is_there
 from parity.repository.check.findings import Notes, Severity
-from parity.repository.check.reading import is_version, plan_name, subfolders
+from parity.repository.check.folders import is_version, plan_name, subfolders
+from parity.repository.check.links import OutOfReach, note_escape
 from parity.repository.check.subject import Subject, Version
 from parity.repository.manifest import PLAN_NAME
 
+MOST_SHOWN = 5
 ALSO_ALLOWED = ("configs",)
 """Folders that are no versions and that Triton knows."""
 
@@ -38,23 +41,16 @@ def _check_versions(subject: Subject, notes: Notes) -> None:
             expected=f"{shown}/1/{PLAN_NAME}",
             fix="make the folder 1 and build the plan into it",
         )
-    for folder in subject.closed:
+    others = [f.name for f in folders if not is_version(f.name) and f.name not in ALSO_ALLOWED]
+    if others:
+        more = f" and {len(others) - MOST_SHOWN} more" if len(others) > MOST_SHOWN else ""
         notes.add(
-            "UNREADABLE",
-            subject.shown(folder),
-            "a folder that cannot be entered",
-            expected="a version, which Triton reads as another user perhaps",
-            fix="mend its permissions: read and execute for whoever serves and checks",
+            "VERSION_NAME",
+            shown,
+            f"folders called {', '.join(f'{name!r:.60}' for name in others[:MOST_SHOWN])}{more}",
+            expected="numbers from 1, without leading zeros",
+            fix="rename them, or move them out of the repository",
         )
-    for folder in folders:
-        if not is_version(folder.name) and folder.name not in ALSO_ALLOWED:
-            notes.add(
-                "VERSION_NAME",
-                subject.shown(folder),
-                f"a folder called {folder.name!r}",
-                expected="a number from 1, without leading zeros",
-                fix="rename the folder, or move it out of the repository",
-            )
 
 
 def _check_policy(subject: Subject, notes: Notes) -> None:
@@ -102,12 +98,14 @@ def _check_plan_names(subject: Subject, notes: Notes) -> None:
 
 def _check_named_plan(subject: Subject, plan: Path, field: str, notes: Notes) -> None:
     try:
-        open_regular(plan).close()
+        subject.reach.open(plan).close()
+    except OutOfReach as error:
+        note_escape(error.target, subject.shown(plan), notes)
     except Unreadable as error:
         notes.add(
             "PLAN_MISSING",
             subject.shown(plan),
-            "no such file" if error.missing else error.found,
+            _absent(plan) if error.missing else error.found,
             expected=f"the plan that {field} names",
             fix="build it, or take the entry out",
         )
@@ -117,11 +115,12 @@ def _check_plan(subject: Subject, version: Version, notes: Notes, allow_unbuilt:
     if version.has_plan or is_there(version.described):  # the latter is TensorRT-RTX's, a finding of its own
         return
     shown = subject.shown(version.plan)
-    if version.has_manifest or version.has_graph or plan_name(subject.config) != PLAN_NAME:
+    others = version.has_manifest or version.has_graph or plan_name(subject.config) != PLAN_NAME
+    if others or version.plan.is_symlink():
         notes.add(
             "PLAN_MISSING",
             shown,
-            "no such file",
+            _absent(version.plan),
             expected="the plan that the other files here belong to",
             fix="copy the plan to its place, or build it again: parity repository build",
         )
@@ -134,3 +133,10 @@ def _check_plan(subject: Subject, version: Version, notes: Notes, allow_unbuilt:
         fix="build it there: parity repository build",
         severity=Severity.INFO if allow_unbuilt else None,
     )
+
+
+def _absent(path: Path) -> str:
+    """That a file is not there, and where its link leads when it is one."""
+    if not path.is_symlink():
+        return "no such file"
+    return f"a link to {os.path.realpath(path)}, where nothing is"

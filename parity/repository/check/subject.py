@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from parity.config import Head, ModelConfig, Resize
-from parity.repository.check.files import Digests, is_file
+from parity.repository.check.digests import Digests
+from parity.repository.check.files import is_file
 from parity.repository.check.graph_facts import GraphFacts
+from parity.repository.check.links import Reach
 from parity.repository.check.places import Places
 from parity.repository.check.plan_header import PlanHeader
 from parity.repository.config_pbtxt import CONFIG_NAME
@@ -50,7 +52,7 @@ class Version:
 class Subject:
     """One model. config: the parsed message, None when there is none. model: what the run file says of it.
 
-    closed: version folders that cannot be entered, so that nothing of them was read.
+    closed: version folders of which nothing was read: they lead out of the repository or cannot be entered.
     categories: class names of the run file's data set by category id, None when they are not known.
     """
 
@@ -63,6 +65,7 @@ class Subject:
     model: ModelConfig | None
     categories: tuple[str, ...] | None
     target: Target
+    reach: Reach
     digests: Digests
 
     @property
