@@ -12,6 +12,7 @@ from pathlib import Path
 
 from parity.config import RunFile, hint
 from parity.errors import UsageError
+from parity.progress import Progress
 from parity.repository.check import build, configuration, contract, decoding, graph, layout, metadata
 from parity.repository.check import evidence as evidence_of
 from parity.repository.check.classes import class_names
@@ -63,8 +64,8 @@ class Result:
         return sum(finding.severity is severity for finding in self.findings)
 
 
-def check(request: Request) -> Result:
-    """Check a repository; everything that is wrong is in the result.
+def check(request: Request, progress: Progress | None = None) -> Result:
+    """Check a repository; everything that is wrong is in the result. progress: told of large files' digests.
 
     Raises UsageError for a path that is no folder, a model that is not there, or a report that does not
     exist; RunnerError when onnx or tritonclient is not installed.
@@ -84,7 +85,7 @@ def check(request: Request) -> Result:
     models: dict[str, int] = {}
     reach = _reach(repository, request)
     folders = [folder for folder in folders if not _leads_out(folder, reach, findings)]
-    with Digests(reach) as digests:
+    with Digests(reach, progress) as digests:
         begin_digests(folders, digests)
         read = []
         for folder in folders:  # all are read first, so that digests are computed while others are parsed

@@ -69,10 +69,10 @@ class Digests:
 
     def _watch(self, path: Path, job: _Job) -> None:
         """Wait for a large file, telling how many MiB of it are done."""
-        told = 0
+        told, finished = 0, False
         with self._progress.step(f"digest of {path.name}, MiB", _size(path) >> 20) as step:
-            while not job.digest.done():
-                wait([job.digest], timeout=_TICK_S)
+            while not finished:
+                finished = bool(wait([job.digest], timeout=_TICK_S).done)
                 now = job.done >> 20
                 step.advance(now - told)
                 told = now
