@@ -17,7 +17,7 @@ from parity.progress import Progress
 from parity.provenance import sha256_of_file
 from parity.repository.builders.base import Built, Job, Wish
 from parity.repository.check.plan_header import HEADER_BYTES, LARGEST_JSON, NoPlan, PlanHeader, read_header
-from parity.repository.gpu import find_gpu
+from parity.repository.gpu import UncertainGpu, find_gpu
 from parity.repository.manifest import BatchProfile, Runtime
 
 LARGEST = 16 << 30
@@ -48,11 +48,10 @@ class EngineFile:
             header = check_plan(plan, engine)
             step.advance()
         problems = metadata_problems(metadata, job.config) if metadata else []
-        capabilities, gpu = job.wish.capabilities, find_gpu()
-        if not capabilities and gpu is not None:
-            capabilities = (gpu.compute_capability,)
+        capabilities = job.wish.capabilities
         if not capabilities:
-            problems.append("no GPU is here to ask; name the engine's with --compute-capability")
+            capabilities, problem = _of_gpu()
+            problems += [problem] if problem else []
         if header.version is None:
             problems.append("its plan does not tell TensorRT's version, as those before 8.6 do not")
         if problems or header.version is None:
@@ -154,6 +153,16 @@ def metadata_problems(metadata: dict[str, Any], model: ModelConfig) -> list[str]
     if _profile(metadata) is None:
         problems.append(f"its batch is {metadata.get('batch')!r}, expected a number from 1 up")
     return problems
+
+
+def _of_gpu() -> tuple[tuple[str, ...], str]:
+    """The compute capability of the GPU that is here, or why it cannot be told."""
+    remedy = "name the engine's with --compute-capability"
+    try:
+        gpu = find_gpu()
+    except UncertainGpu as error:
+        return (), f"{error.found}; {remedy}"
+    return ((gpu.compute_capability,), "") if gpu else ((), f"no GPU is here to ask; {remedy}")
 
 
 def _unreadable(error: OSError, engine: Path) -> EvidenceError:
