@@ -80,6 +80,23 @@ def rtx(sample: Sample) -> None:
     sample.manifest["runtime"] = "tensorrt-rtx"
 
 
+def flagged(sample: Sample) -> None:
+    """An engine that Ultralytics built as FP16 with TensorRT 10."""
+    sample.plan = made.plan((10, 13, 3, 9))
+    sample.manifest |= {"builder": "engine-file", "tensorrt_version": "10.13.3.9"}
+    sample.request["target"] = Target(tensorrt="10.13", compute_capability="9.0")
+
+
+def made_in_single(sample: Sample) -> None:
+    sample.graph = made.graph(weights=TensorProto.FLOAT)
+
+
+def ends_of_another_graph(sample: Sample) -> None:
+    ends = sample.graph.graph
+    ends.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    ends.output[0].name = "boxes"
+
+
 def rename(root: Path, old: str, new: str) -> Path:
     return (version(root) / old).rename(version(root) / new)
 
@@ -93,11 +110,26 @@ def empty_repository(root: Path) -> None:
     (root / "repository").mkdir()
 
 
-def escaping_link(root: Path) -> None:
-    (root / "secret.txt").write_text("x")
-    labels = version(root).parent / "labels.txt"
-    labels.unlink()
-    labels.symlink_to(root / "secret.txt")
+def linked_out(name: str) -> Callable[[Path], None]:
+    """The file or folder of the version lies outside of the repository, and a link takes its place."""
+
+    def change(root: Path) -> None:
+        place = Path(os.path.normpath(version(root) / name))
+        place.rename(root / "elsewhere")
+        place.symlink_to(root / "elsewhere")
+
+    return change
+
+
+def many_folders(root: Path) -> None:
+    for i in range(9):
+        (version(root).parent / f"v{i}").mkdir()
+
+
+def dangling(root: Path) -> None:
+    for name in ("model.onnx", "build.json", "model.plan"):
+        (version(root) / name).unlink()
+    (version(root) / "model.plan").symlink_to("/srv/engines/none.plan")
 
 
 def header(root: Path) -> None:
@@ -148,6 +180,7 @@ CASES: dict[str, Case] = {
         "VERSION_NAME NO_VERSION", after=lambda root: version(root).rename(version(root).parent / "01")
     ),
     "a folder beside": Case("VERSION_NAME", after=lambda root: (version(root).parent / "latest").mkdir()),
+    "many folders beside": Case("VERSION_NAME", after=many_folders),
     "version policy": text(
         "VERSION_POLICY",
         "latest { num_versions: 1 }",
@@ -171,7 +204,21 @@ CASES: dict[str, Case] = {
     "labels leave": text(
         "UNSAFE_PATH", '"labels.txt"', '"../../../weights.pt"', 'label_filename: "../../../weights.pt"'
     ),
-    "labels leave through a link": Case("UNSAFE_PATH", after=escaping_link),
+    "labels leave through a link": Case("UNSAFE_PATH", after=linked_out("../labels.txt")),
+    "plan leaves through a link": Case("UNSAFE_PATH", after=linked_out("model.plan")),
+    "graph leaves through a link": Case("UNSAFE_PATH", after=linked_out("model.onnx")),
+    "manifest leaves through a link": Case("UNSAFE_PATH", after=linked_out("build.json")),
+    "configuration leaves through a link": Case("UNSAFE_PATH", after=linked_out("../config.pbtxt")),
+    "version leaves through a link": Case("UNSAFE_PATH", after=linked_out("")),
+    "model leaves through a link": Case("UNSAFE_PATH", after=linked_out("..")),
+    "plan of a GPU leaves through a link": Case(
+        "UNSAFE_PATH",
+        before=lambda s: s.replace(
+            "max_batch_size: 8", 'max_batch_size: 8\ncc_model_filenames { key: "9.0" value: "h100.plan" }'
+        ),
+        after=lambda root: (version(root) / "h100.plan").symlink_to(root / "instances.json"),
+    ),
+    "plan is a link to nothing": Case("PLAN_MISSING", after=dangling),
     "plan is a pipe": Case("UNREADABLE", after=pipe("model.plan")),
     "graph is a pipe": Case("UNREADABLE", after=pipe("model.onnx")),
     "manifest is a pipe": Case("UNREADABLE", after=pipe("build.json")),
@@ -310,6 +357,18 @@ CASES: dict[str, Case] = {
         before=lambda s: s.replace("dims: [ 300, 6 ]", "dims: [ 100, 6 ]"),
         after=removing("build.json"),
     ),
+    "dims by the graph alone": Case(
+        "IO_SHAPE HEAD_MISMATCH", before=setting(graph=made.graph(output=(100, 7)))
+    ),
+    "dims that no source has": Case(
+        "IO_SHAPE IO_SHAPE",
+        before=both(
+            lambda s: s.replace("dims: [ 300, 6 ]", "dims: [ 200, 6 ]"),
+            setting(graph=made.graph(output=(100, 6))),
+        ),
+        line="dims: [ 200, 6 ]",
+    ),
+    "names and types by the graph alone": Case("IO_NAME IO_DTYPE", before=ends_of_another_graph),
     "the other head everywhere": Case(
         "HEAD_MISMATCH HEAD_MISMATCH HEAD_MISMATCH METADATA",
         before=both(
@@ -327,6 +386,9 @@ CASES: dict[str, Case] = {
         before=both(
             lambda s: s.replace("output {", TWO_OUTPUTS),
             lambda s: s.manifest["outputs"].append(tensor("output1", "FP32", 300)),
+            lambda s: s.graph.graph.output.append(
+                helper.make_tensor_value_info("output1", TensorProto.FLOAT, ["batch", 300])
+            ),
         ),
     ),
     "older RT-DETR": Case(
@@ -334,6 +396,7 @@ CASES: dict[str, Case] = {
         before=both(
             lambda s: s.replace("[ 100, 6 ]", "[ 100, 12 ]"),
             building(outputs=[tensor("output0", "FP32", 100, 12)]),
+            setting(graph=made.graph(output=("queries", 12), end_to_end=False)),
         ),
         name="rtdetr",
     ),
@@ -342,6 +405,7 @@ CASES: dict[str, Case] = {
         before=both(
             lambda s: s.replace("[ 100, 6 ]", "[ 100, 7 ]"),
             building(outputs=[tensor("output0", "FP32", 100, 7)]),
+            setting(graph=made.graph(output=("queries", 7), end_to_end=False)),
         ),
         name="rtdetr",
     ),
@@ -366,6 +430,15 @@ CASES: dict[str, Case] = {
     "FP16 not applied": Case(
         "PRECISION_NOT_APPLIED", before=setting(graph=made.graph(weights=TensorProto.FLOAT))
     ),
+    "FP16 by a flag": Case("PRECISION_BY_FLAG", before=both(flagged, made_in_single)),
+    "FP16 by a flag, no graph": Case(
+        "NO_GRAPH PRECISION_BY_FLAG",
+        before=both(flagged, building(tensor_types={"FP32": ["images"]})),
+        after=removing("model.onnx"),
+    ),
+    "FP16 without a flag": Case(
+        "PRECISION_NOT_APPLIED", before=both(building(builder="engine-file"), made_in_single)
+    ),
     "FP32 asked for": Case("PRECISION_NOT_APPLIED", before=building(precision="fp32")),
     "FP16 by a parameter": Case(
         "PRECISION_NOT_APPLIED NO_MANIFEST",
@@ -378,6 +451,16 @@ CASES: dict[str, Case] = {
     "LayerNorm in steps": Case(
         "LAYERNORM_FP16", before=setting(graph=made.graph(made.decomposed_layernorm()))
     ),
+    "LayerNorm in steps, FP16 by a flag": Case(
+        "LAYERNORM_FP16 PRECISION_BY_FLAG",
+        before=both(
+            flagged,
+            setting(graph=made.graph(made.decomposed_layernorm(in_single=True), weights=TensorProto.FLOAT)),
+        ),
+    ),
+    "LayerNorm in steps, of no known type": Case(
+        "LAYERNORM_FP16", before=setting(graph=made.graph(made.layernorm_steps()))
+    ),
     "LayerNorm in steps, old opset": Case(
         "LAYERNORM_FP16 OPSET_OLD", before=setting(graph=made.graph(made.decomposed_layernorm(), opset=16))
     ),
@@ -387,7 +470,7 @@ CASES: dict[str, Case] = {
         before=setting(graph=made.graph([helper.make_node("GridSample", ["features", "g"], ["y"])])),
     ),
     "INT64 input": Case(
-        "INT64_IO",
+        "INT64_IO IO_NAME HEAD_MISMATCH",
         before=lambda s: s.graph.graph.output.append(
             helper.make_tensor_value_info("labels", TensorProto.INT64, ["batch", 300])
         ),

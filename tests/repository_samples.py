@@ -153,13 +153,13 @@ def write_report(folder: Path, model: str, *, config: str, engine: str, weights:
 
 def decomposed_layernorm(*, in_single: bool = False) -> list[Any]:
     """The nodes of a LayerNorm as exporters before opset 17 write it."""
-    cast = [
-        helper.make_node(
-            "Cast", ["features"], ["x"], to=TensorProto.FLOAT if in_single else TensorProto.FLOAT16
-        )
-    ]
+    kind = TensorProto.FLOAT if in_single else TensorProto.FLOAT16
+    return [helper.make_node("Cast", ["features"], ["x"], to=kind), *layernorm_steps()]
+
+
+def layernorm_steps() -> list[Any]:
+    """From a tensor `x` to its variance."""
     return [
-        *cast,
         helper.make_node("ReduceMean", ["x"], ["mean"], axes=[-1]),
         helper.make_node("Sub", ["x", "mean"], ["centred"]),
         helper.make_node("Pow", ["centred", "two"], ["square"]),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from parity.errors import UsageError
 
 if TYPE_CHECKING:
     from parity.config import RunFile
+    from parity.progress import Step
     from parity.repository.check import Target
 
 FAIL = 10
@@ -47,6 +50,10 @@ def check_command(
         Path | None,
         typer.Option(help="Report to compare digests with.", show_default="the newest in reports/"),
     ] = None,
+    store: Annotated[
+        list[Path] | None,
+        typer.Option("--store", help="Folder that links may lead to; may be repeated.", metavar="FOLDER"),
+    ] = None,
     allow_unbuilt: Annotated[
         bool, typer.Option("--allow-unbuilt", help="A plan that was never built is no error.")
     ] = False,
@@ -73,12 +80,25 @@ def check_command(
             target=_target(tensorrt, compute_capability),
             evidence=evidence,
             allow_unbuilt=allow_unbuilt,
+            stores=tuple(store or ()),
         )
-        result = check(request)
+        result = check(request, _Bars())
         failed = result.count(Severity.ERROR) > 0 or (strict and result.count(Severity.WARNING) > 0)
         typer.echo(to_json(result, failed=failed) if json_output else to_text(result, failed=failed))
         if failed:
             raise typer.Exit(FAIL)
+
+
+class _Bars:
+    """Bars that are loaded with the first one: a check of small files takes less time than their library."""
+
+    @contextmanager
+    def step(self, label: str, total: int) -> Iterator[Step]:
+        """One step with a bar of its own."""
+        from parity.terminal import RichProgress
+
+        with RichProgress() as progress, progress.step(label, total) as step:
+            yield step
 
 
 def _run_file(given: Path | None, *, unwanted: bool) -> RunFile | None:

@@ -14,19 +14,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from parity.config import ModelConfig, RunFile
-from parity.errors import EvidenceError, UsageError, join_problems
+from parity.errors import UsageError
 from parity.files import folder_whole
-from parity.heads import expected_shape, shape_fits
 from parity.progress import Progress
-from parity.provenance import package_version, sha256_of_file
+from parity.provenance import sha256_of_file
 from parity.repository.builders import BUILDERS, Built, Job, ToDo, Wish, choose
 from parity.repository.builders.engine_file import check_plan
 from parity.repository.config_pbtxt import CONFIG_NAME
-from parity.repository.export import export_onnx
-from parity.repository.fp16 import CONVERTERS, PACKAGES, Converter
+from parity.repository.fp16 import Converter
+from parity.repository.graphs import EnginePrecision, Graph, given_graph, made_graph
 from parity.repository.lock import exclusive
 from parity.repository.manifest import (
     MANIFEST_NAME,
@@ -39,11 +38,8 @@ from parity.repository.manifest import (
     Tensor,
     write_manifest,
 )
-from parity.repository.names import check_names
-from parity.repository.precision import Signature, TensorSpec, read_signature
-from parity.repository.tensor_types import by_type, check_types, load_typed
+from parity.repository.precision import TensorSpec
 
-EnginePrecision = Literal["fp32", "fp16"]
 BUILDS = "builds"
 """Folder beside the model repository for what Triton shall not see."""
 
@@ -78,17 +74,6 @@ class Placed:
     manifest: BuildManifest
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Graph:
-    """What stages 1 and 2 made, or, for an engine that exists, what is known of its graph."""
-
-    path: Path
-    weights_sha256: str
-    stages: tuple[Stage, ...]
-    signature: Signature
-    tensor_types: dict[str, tuple[str, ...]]
-
-
 def build(run_file: RunFile, name: str, options: Options, progress: Progress) -> Placed | ToDo:
     """Build the engine of one model and put it in its place, or say what somebody else has to run.
 
@@ -104,9 +89,7 @@ def build(run_file: RunFile, name: str, options: Options, progress: Progress) ->
     builder = choose(options.wish, options.builder)
     runtime = BUILDERS[builder].runtime
     target = _target(run_file, name, options, runtime)
-    graph = (
-        _given_graph(model, options) if builder == "engine-file" else _made_graph(model, options, progress)
-    )
+    graph = _graph(model, builder, options, progress)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=options.cache) as folder:
         job = Job(
             name=name,
@@ -133,79 +116,10 @@ def default_repository(production: Path, runtime: Runtime) -> Path:
     return production if runtime == "tensorrt" else production.parent / BUILDS / runtime
 
 
-def automatic_converter() -> Converter:
-    """NVIDIA's ModelOpt where it is installed, else ONNX Runtime's."""
-    return "modelopt" if package_version(PACKAGES["modelopt"]) else CONVERTERS[0]
-
-
-def _made_graph(model: ModelConfig, options: Options, progress: Progress) -> _Graph:
-    """Stages 1 and 2, from the cache where it has them."""
-    source = export_onnx(model, "fp32", options.cache, progress=progress)
-    check_names(model, source.names)
-    typed = source
-    if options.precision != "fp32":
-        converter = options.converter or automatic_converter()
-        typed = export_onnx(model, options.precision, options.cache, progress=progress, converter=converter)
-    first = Stage(name="onnx", sha256=source.sha256, seconds=source.seconds, versions=source.versions)
-    second = Stage(
-        name="precision",
-        sha256=typed.sha256,
-        seconds=0.0 if typed is source else typed.seconds,
-        versions={} if typed is source else typed.versions,
-    )
-    return _Graph(
-        path=typed.path,
-        weights_sha256=source.weights_sha256,
-        stages=(first, second),
-        signature=typed.signature,
-        tensor_types=check_types(typed.path, options.precision),
-    )
-
-
-def _given_graph(model: ModelConfig, options: Options) -> _Graph:
-    """The graph that an engine file was built from, as whoever built it names it."""
-    beside = cast("Path", options.wish.engine).with_suffix(".onnx")
-    onnx = options.onnx or beside
-    if not onnx.is_file():
-        raise EvidenceError(
-            "no such file",
-            where=str(onnx),
-            expected="the ONNX that the engine was built from, as Ultralytics leaves it beside the engine",
-            remedy="name it with --onnx",
-        )
-    digest = sha256_of_file(onnx)
-    network, kinds = load_typed(onnx)
-    types = by_type(kinds)
-    signature = read_signature(onnx, model.input_size)
-    metadata = {entry.key: entry.value for entry in network.metadata_props}
-    problems = _graph_problems(signature, metadata, model)
-    if problems:
-        raise EvidenceError(
-            join_problems(problems),
-            where=str(onnx),
-            expected="the graph of the model that the run file describes",
-            remedy="name the model that the engine is of with --model, or its graph with --onnx",
-        )
-    return _Graph(
-        path=onnx,
-        weights_sha256=sha256_of_file(model.weights),
-        stages=(Stage(name="onnx", sha256=digest, seconds=0.0, versions={}),),
-        signature=signature,
-        tensor_types=types,
-    )
-
-
-def _graph_problems(signature: Signature, metadata: dict[str, str], model: ModelConfig) -> list[str]:
-    """What a graph gives, and says of itself, against what the run file says of the model."""
-    problems = []
-    dims = signature.outputs[0].dims
-    if not shape_fits(dims, model.head, len(model.names)):
-        wanted = expected_shape(model.head, len(model.names))
-        problems.append(f"its output is {list(dims)}, the head {model.head!r} gives {list(wanted)}")
-    told = metadata.get("end2end")
-    if told in ("True", "False") and (told == "True") != (model.head == "nms-free"):
-        problems.append(f"it says end2end = {told}, which the head {model.head!r} is not")
-    return problems
+def _graph(model: ModelConfig, builder: str, options: Options, progress: Progress) -> Graph:
+    if builder == "engine-file":
+        return given_graph(model, cast("Path", options.wish.engine), options.onnx)
+    return made_graph(model, options.precision, options.converter, options.cache, progress)
 
 
 def _target(run_file: RunFile, name: str, options: Options, runtime: Runtime) -> Path:
@@ -228,7 +142,7 @@ def _manifest(
     builder: str,
     runtime: Runtime,
     options: Options,
-    graph: _Graph,
+    graph: Graph,
     built: Built,
 ) -> BuildManifest:
     plan = sha256_of_file(built.plan)
@@ -261,7 +175,7 @@ def _manifest(
     )
 
 
-def _precision(builder: str, options: Options, graph: _Graph, built: Built) -> EnginePrecision:
+def _precision(builder: str, options: Options, graph: Graph, built: Built) -> EnginePrecision:
     """What the engine was asked to be; one that exists says it itself, or else its graph does."""
     if built.precision is not None:
         return cast("EnginePrecision", built.precision)

@@ -7,6 +7,7 @@ therefore a finding of its own.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,9 @@ LARGEST = 16 << 20
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Runtime = Literal["tensorrt", "tensorrt-rtx"]
 PLAN_NAMES: dict[Runtime, str] = {"tensorrt": PLAN_NAME, "tensorrt-rtx": RTX_PLAN_NAME}
+STRONGLY_TYPED = 11
+"""TensorRT's major version from which an engine has its graph's types: before it, FP16 could be a flag."""
+
 CAPABILITY_PATTERN = r"^[0-9]{1,2}\.[0-9]$"
 ComputeCapability = Annotated[str, Field(pattern=CAPABILITY_PATTERN)]
 
@@ -103,6 +107,19 @@ class BuildManifest(_Strict):
     finished: str
     seconds: float = Field(ge=0)
     command: str
+
+    @property
+    def half_by_flag(self) -> bool:
+        """Whether its FP16 can have been a flag of a builder that was not parity's, unseen in the graph."""
+        return (
+            self.builder == "engine-file" and self.precision == "fp16" and knows_flags(self.tensorrt_version)
+        )
+
+
+def knows_flags(tensorrt_version: str) -> bool:
+    """Whether this TensorRT takes its precision from flags; False for what is no version."""
+    major = re.match(r"[0-9]{1,4}(?![0-9])", tensorrt_version)
+    return major is not None and int(major[0]) < STRONGLY_TYPED
 
 
 def read_manifest(path: Path) -> BuildManifest:

@@ -7,6 +7,7 @@ only the plan.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from parity.progress import Progress
 from parity.provenance import sha256_of_file
 from parity.repository.builders.base import Built, Job, Wish
 from parity.repository.check.plan_header import HEADER_BYTES, LARGEST_JSON, NoPlan, PlanHeader, read_header
-from parity.repository.gpu import find_gpu
+from parity.repository.gpu import UncertainGpu, find_gpu
 from parity.repository.manifest import BatchProfile, Runtime
 
 LARGEST = 16 << 30
@@ -47,11 +48,10 @@ class EngineFile:
             header = check_plan(plan, engine)
             step.advance()
         problems = metadata_problems(metadata, job.config) if metadata else []
-        capabilities, gpu = job.wish.capabilities, find_gpu()
-        if not capabilities and gpu is not None:
-            capabilities = (gpu.compute_capability,)
+        capabilities = job.wish.capabilities
         if not capabilities:
-            problems.append("no GPU is here to ask; name the engine's with --compute-capability")
+            capabilities, problem = _of_gpu()
+            problems += [problem] if problem else []
         if header.version is None:
             problems.append("its plan does not tell TensorRT's version, as those before 8.6 do not")
         if problems or header.version is None:
@@ -67,7 +67,7 @@ class EngineFile:
             seconds=0.0,
             command=f"taken from {engine.name} of SHA-256 {sha256_of_file(engine)}",
             profile=_profile(metadata) if metadata else None,
-            precision=_PRECISIONS[_quantize(metadata)] if metadata else None,
+            precision=stated_precision(metadata),
             versions={"tensorrt": header.version, **_maker(metadata)},
         )
 
@@ -88,16 +88,37 @@ def strip(engine: Path, plan: Path) -> dict[str, Any]:
                 while block := file.read(_BLOCK):
                     target.write(block)
     except OSError as error:
-        raise EvidenceError(
-            f"cannot be read: {error.strerror}", where=str(engine), expected="an engine file"
-        ) from error
+        raise _unreadable(error, engine) from error
     return metadata
+
+
+def look(engine: Path) -> tuple[dict[str, Any], PlanHeader]:
+    """An engine file's metadata, empty when it has none, and its plan's header, nothing else of it read.
+
+    Raises EvidenceError as `strip` and `check_plan` do.
+    """
+    try:
+        with engine.open("rb") as file:
+            metadata, begin = _metadata(file.read(4 + LARGEST_JSON), engine)
+            size = file.seek(0, os.SEEK_END) - begin
+            file.seek(begin)
+            return metadata, _of_tensorrt(read_header(file.read(HEADER_BYTES), size), engine)
+    except OSError as error:
+        raise _unreadable(error, engine) from error
+
+
+def stated_precision(metadata: dict[str, Any]) -> str | None:
+    """What an engine was built as by its metadata, None when that tells of neither FP32 nor FP16."""
+    return _PRECISIONS.get(_quantize(metadata)) if metadata else None
 
 
 def check_plan(plan: Path, shown: Path) -> PlanHeader:
     """The header of a plan that is TensorRT's. Raises EvidenceError for anything else."""
     with plan.open("rb") as file:
-        header = read_header(file.read(HEADER_BYTES), plan.stat().st_size)
+        return _of_tensorrt(read_header(file.read(HEADER_BYTES), plan.stat().st_size), shown)
+
+
+def _of_tensorrt(header: PlanHeader | NoPlan, shown: Path) -> PlanHeader:
     if isinstance(header, NoPlan):
         raise EvidenceError(header.found, where=str(shown), expected="a TensorRT plan")
     if header.runtime != "tensorrt":
@@ -132,6 +153,20 @@ def metadata_problems(metadata: dict[str, Any], model: ModelConfig) -> list[str]
     if _profile(metadata) is None:
         problems.append(f"its batch is {metadata.get('batch')!r}, expected a number from 1 up")
     return problems
+
+
+def _of_gpu() -> tuple[tuple[str, ...], str]:
+    """The compute capability of the GPU that is here, or why it cannot be told."""
+    remedy = "name the engine's with --compute-capability"
+    try:
+        gpu = find_gpu()
+    except UncertainGpu as error:
+        return (), f"{error.found}; {remedy}"
+    return ((gpu.compute_capability,), "") if gpu else ((), f"no GPU is here to ask; {remedy}")
+
+
+def _unreadable(error: OSError, engine: Path) -> EvidenceError:
+    return EvidenceError(f"cannot be read: {error.strerror}", where=str(engine), expected="an engine file")
 
 
 def _metadata(start: bytes, engine: Path) -> tuple[dict[str, Any], int]:

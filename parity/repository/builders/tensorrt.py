@@ -7,7 +7,7 @@ from typing import ClassVar
 from parity.progress import Progress
 from parity.repository.builders.base import Built, Job, Wish
 from parity.repository.builders.python_api import build_by, installed
-from parity.repository.gpu import find_gpu
+from parity.repository.gpu import UncertainGpu, find_gpu
 from parity.repository.manifest import Runtime
 
 MODULE = "tensorrt"
@@ -29,9 +29,12 @@ class TensorRt:
 
 def missing_gpu(wish: Wish) -> str:
     """Why TensorRT cannot build here: it measures kernels on the GPU that it builds for."""
-    gpu = find_gpu()
+    try:
+        gpu = find_gpu()
+    except UncertainGpu as error:
+        return error.found
     if gpu is None:
-        return "nvidia-smi finds no GPU, and TensorRT measures its kernels on one"
+        return "nvidia-smi finds no GPU, or none is visible, and TensorRT measures its kernels on one"
     if wish.capabilities not in ((), (gpu.compute_capability,)):
         return f"TensorRT builds for the GPU that is here, of {gpu.compute_capability}, and for no other"
     return ""

@@ -12,13 +12,17 @@ from pathlib import Path
 
 from parity.config import RunFile, hint
 from parity.errors import UsageError
-from parity.repository.check import build, configuration, contract, graph, layout, metadata
+from parity.progress import Progress
+from parity.repository.check import build, configuration, contract, decoding, graph, layout, metadata
 from parity.repository.check import evidence as evidence_of
 from parity.repository.check.classes import class_names
+from parity.repository.check.digests import Digests
 from parity.repository.check.evidence import Evidence
-from parity.repository.check.files import Digests, Unreadable
+from parity.repository.check.files import Unreadable, is_there
 from parity.repository.check.findings import CODES, Finding, Notes, Severity
-from parity.repository.check.reading import begin_digests, read_subject, subfolders
+from parity.repository.check.folders import subfolders
+from parity.repository.check.links import Reach, note_escape
+from parity.repository.check.reading import begin_digests, read_subject
 from parity.repository.check.subject import Subject, Target
 
 __all__ = ["CODES", "Finding", "Request", "Result", "Severity", "Target", "check"]
@@ -30,7 +34,8 @@ class Request:
 
     models: only these, () for all. run_file: None leaves heads and class names to other sources. evidence: a
     report or its folder; None takes the newest under `reports`. allow_unbuilt: a plan that was never built is
-    for information only, for repositories that keep engines out of version control.
+    for information only, for repositories that keep engines out of version control. stores: where links
+    of the repository may lead, too.
     """
 
     repository: Path
@@ -40,6 +45,7 @@ class Request:
     evidence: Path | None = None
     reports: Path = Path("reports")
     allow_unbuilt: bool = False
+    stores: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +64,16 @@ class Result:
         return sum(finding.severity is severity for finding in self.findings)
 
 
-def check(request: Request) -> Result:
-    """Check a repository; everything that is wrong is in the result.
+def check(request: Request, progress: Progress | None = None) -> Result:
+    """Check a repository; everything that is wrong is in the result. progress: told of large files' digests.
 
     Raises UsageError for a path that is no folder, a model that is not there, or a report that does not
     exist; RunnerError when onnx or tritonclient is not installed.
     """
     repository = request.repository.resolve()
-    if not repository.is_dir():
+    if not _is_folder(repository):
         raise UsageError(
-            "no such folder" if not repository.exists() else "no folder",
+            "no folder" if is_there(repository) else "no such folder",
             where=str(request.repository),
             expected="a Triton model repository: <model>/config.pbtxt, <model>/<version>/model.plan",
         )
@@ -77,7 +83,9 @@ def check(request: Request) -> Result:
     categories = _categories(request, notes)
     findings = list(notes.findings)
     models: dict[str, int] = {}
-    with Digests() as digests:
+    reach = _reach(repository, request)
+    folders = [folder for folder in folders if not _leads_out(folder, reach, findings)]
+    with Digests(reach, progress) as digests:
         begin_digests(folders, digests)
         read = []
         for folder in folders:  # all are read first, so that digests are computed while others are parsed
@@ -89,6 +97,7 @@ def check(request: Request) -> Result:
                 model=None if request.run_file is None else request.run_file.models.get(folder.name),
                 categories=categories,
                 target=request.target,
+                reach=reach,
                 digests=digests,
             )
             read.append((subject, notes))
@@ -101,12 +110,41 @@ def check(request: Request) -> Result:
     return Result(repository=request.repository, models=models, findings=tuple(findings))
 
 
+def _reach(repository: Path, request: Request) -> Reach:
+    for store in request.stores:
+        if not _is_folder(store):
+            raise UsageError(
+                "no folder",
+                where=f"--store {store}",
+                expected="a folder that links of the repository lead to",
+            )
+    weights = () if request.run_file is None else [m.weights for m in request.run_file.models.values()]
+    return Reach(repository, *request.stores, *weights)
+
+
+def _leads_out(folder: Path, reach: Reach, findings: list[Finding]) -> bool:
+    """Whether a model's folder is a link that is not followed, which is then a finding."""
+    target, notes = reach.escape(folder), Notes(folder.name)
+    if target is not None:
+        note_escape(target, folder.name, notes)
+        findings += notes.findings
+    return target is not None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _check_model(subject: Subject, evidence: Evidence, request: Request, notes: Notes) -> None:
     layout.check(subject, notes, allow_unbuilt=request.allow_unbuilt)
     build.check(subject, notes)
     configuration.check(subject, notes)
     metadata.check(subject, notes)
     contract.check(subject, notes)
+    decoding.check(subject, notes)
     graph.check(subject, notes)
     evidence_of.check(subject, evidence, notes)
     shown = subject.shown(subject.folder)

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from parity.config import ModelConfig
-from parity.repository.check.files import Unreadable
+from parity.repository.check.files import Unreadable, is_there
 from parity.repository.check.findings import Notes
+from parity.repository.check.links import OutOfReach
 from parity.repository.check.reading import BUILD_AGAIN
 from parity.repository.check.subject import Subject, Version
 from parity.repository.manifest import ONNX_NAME, BuildManifest
@@ -97,7 +98,7 @@ def _check_manifest(subject: Subject, version: Version, manifest: BuildManifest,
             expected=f"{wanted}, the target's",
             fix="build it on the target's GPU: parity repository build",
         )
-    if version.described.exists():
+    if is_there(version.described):
         _check_digest("PLAN_DIGEST", version.described, manifest.plan_sha256, subject, notes)
     if version.has_graph:
         _check_digest("ONNX_DIGEST", version.path / ONNX_NAME, manifest.onnx_sha256, subject, notes)
@@ -144,6 +145,8 @@ def _check_digest(code: str, path: Path, stated: str, subject: Subject, notes: N
     shown = subject.shown(path)
     try:
         found = subject.digests.of(path)
+    except OutOfReach:
+        return  # noted where it was first opened
     except Unreadable as error:
         if not notes.has("UNREADABLE", shown):  # what cannot even be opened was noted before
             notes.add(

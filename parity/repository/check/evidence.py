@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parity.errors import UsageError
-from parity.repository.check.files import Unreadable, read_limited
+from parity.repository.check.files import Unreadable, is_file, read_limited
 from parity.repository.check.findings import Notes
 from parity.repository.check.subject import Subject
 from parity.repository.config_pbtxt import CONFIG_NAME
@@ -43,14 +43,15 @@ class Evidence:
     def __init__(self, named: Path | None, reports: Path) -> None:
         self.named = named
         if named is not None:
-            path = named / REPORT if named.is_dir() else named
-            if not path.is_file():
+            inner = named / REPORT
+            path = inner if is_file(inner) else named
+            if not is_file(path):
                 raise UsageError(
                     "no such report", where=f"--evidence {named}", expected="a finished run's folder"
                 )
             self.paths = [path]
         else:
-            found = [path for path in reports.glob(f"*/{REPORT}") if path.is_file()]
+            found = [path for path in reports.glob(f"*/{REPORT}") if is_file(path)]
             self.paths = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:MOST_REPORTS]
         self._read: dict[Path, dict[str, Measured] | Unreadable] = {}
 
@@ -139,7 +140,7 @@ def _digests(subject: Subject, measured: Measured) -> list[tuple[str, str, str, 
     rows: list[tuple[str, str, str, str]] = []
 
     def add(path: Path, what: str, before: str | None) -> None:
-        if before is None or not path.is_file():
+        if before is None or not is_file(path):
             return
         try:
             rows.append((subject.shown(path), what, before, subject.digests.of(path)))

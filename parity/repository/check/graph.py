@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from parity.repository.check.files import inside
+from parity.repository.check.files import inside, is_file
 from parity.repository.check.findings import Notes
 from parity.repository.check.graph_facts import GraphFacts
 from parity.repository.check.subject import Subject, Version
+from parity.repository.manifest import BuildManifest
 
 OPSET_OF_LAYERNORM = 17
 HALF = 0.5
@@ -45,7 +46,11 @@ def _check_without(subject: Subject, version: Version, notes: Notes) -> None:
             fix="keep model.onnx beside the plan; Triton passes over it",
         )
     manifest = version.manifest
-    if manifest is not None and manifest.precision == "fp16" and not manifest.tensor_types.get("FP16"):
+    if manifest is None or manifest.precision != "fp16" or manifest.tensor_types.get("FP16"):
+        return
+    if manifest.half_by_flag:
+        _note_flag(subject.manifest_file(version), "no tensor in FP16", manifest, notes)
+    else:
         notes.add(
             "PRECISION_NOT_APPLIED",
             subject.manifest_file(version),
@@ -59,6 +64,10 @@ def _check_precision(subject: Subject, version: Version, graph: GraphFacts, note
     asked, share = _asked(subject, version), graph.half_share
     if asked is None or share is None or (asked[0] == "fp16") == (share >= HALF):
         return
+    if asked[0] == "fp16" and version.manifest is not None and version.manifest.half_by_flag:
+        found = f"{share:.0%} of the weights in 16 bits"
+        _note_flag(subject.graph_file(version), found, version.manifest, notes)
+        return
     notes.add(
         "PRECISION_NOT_APPLIED",
         subject.graph_file(version),
@@ -68,14 +77,25 @@ def _check_precision(subject: Subject, version: Version, graph: GraphFacts, note
     )
 
 
+def _note_flag(file: str, found: str, manifest: BuildManifest, notes: Notes) -> None:
+    notes.add(
+        "PRECISION_BY_FLAG",
+        file,
+        found,
+        expected=f"fp16 by a flag of TensorRT {manifest.tensorrt_version}, as the engine's own header says",
+        fix="nothing; to see which tensors are FP16, build from an FP16 graph: parity repository build",
+    )
+
+
 def _check_operators(subject: Subject, version: Version, graph: GraphFacts, notes: Notes) -> None:
     shown, asked = subject.graph_file(version), _asked(subject, version)
     half = (graph.half_share or 0) >= HALF or (asked is not None and asked[0] == "fp16")
-    if half and graph.layernorms:
+    layernorms = _layernorms_in_half(version, graph, half=half)
+    if layernorms:
         notes.add(
             "LAYERNORM_FP16",
             shown,
-            f"{len(graph.layernorms)} LayerNorms in single steps, first at {graph.layernorms[0]:.60}",
+            f"{len(layernorms)} LayerNorms in single steps, first at {layernorms[0]:.60}",
             expected="LayerNormalization as one node, or its steps in FP32",
             fix="export with opset 17 or later",
         )
@@ -95,6 +115,13 @@ def _check_operators(subject: Subject, version: Version, graph: GraphFacts, note
             expected="boxes of the engine that agree with ONNX Runtime's",
             fix="compare the engine with the runner onnxruntime on the same images",
         )
+
+
+def _layernorms_in_half(version: Version, graph: GraphFacts, *, half: bool) -> list[str]:
+    """Names of those that square in FP16, or may: their type is not told, or a flag turned FP32 into FP16."""
+    flagged = version.manifest is not None and version.manifest.half_by_flag
+    kinds = ["FP16", *([""] if half else []), *(["FP32"] if flagged else [])]
+    return [name for name, kind in graph.layernorms if kind in kinds]
 
 
 def _check_integers(subject: Subject, version: Version, graph: GraphFacts, notes: Notes) -> None:
@@ -133,12 +160,14 @@ def _check_batch(subject: Subject, version: Version, graph: GraphFacts, notes: N
 def _check_external(subject: Subject, version: Version, graph: GraphFacts, notes: Notes) -> None:
     for location in graph.external:
         path = inside(version.path, location)
-        if path is not None and path.is_file():
+        target = None if path is None else subject.reach.escape(path)
+        if path is not None and target is None and is_file(path):
             continue
+        missing = "which is missing, or cannot be looked at" if target is None else f"a link to {target}"
         notes.add(
             "EXTERNAL_DATA",
             subject.graph_file(version),
-            f"weights in {location!r:.100}, " + ("out of the folder" if path is None else "which is missing"),
+            f"weights in {location!r:.100}, {'out of the folder' if path is None else missing}",
             expected="a file inside the version folder",
             fix="copy the data beside the graph, or export into one file",
         )

@@ -11,26 +11,10 @@ from math import prod
 from typing import Any
 
 from parity.repository import messages
+from parity.repository.check.graph_types import FLOATING, TYPES, tensor_types
+from parity.repository.check.layernorms import layernorms
 
-TYPES = {
-    1: "FP32",
-    2: "UINT8",
-    3: "INT8",
-    4: "UINT16",
-    5: "INT16",
-    6: "INT32",
-    7: "INT64",
-    8: "STRING",
-    9: "BOOL",
-    10: "FP16",
-    11: "FP64",
-    12: "UINT32",
-    13: "UINT64",
-    16: "BF16",
-}
-"""ONNX's numbers of types (onnx.proto, TensorProto.DataType) by Triton's names."""
-
-_INT64, _FLOAT = 7, 1
+_INT64 = 7
 _EXTERNAL = 1
 _INT64_LIMITS = (2**63 - 1, -(2**63), -(2**63) + 1)
 """What Slice takes for "to the end": every exporter writes them, and TensorRT reads them so."""
@@ -55,17 +39,17 @@ class GraphTensor:
 class GraphFacts:
     """One graph.
 
-    weights: elements of the constants by type, of floating types only. layernorms: names of nodes where a
-    LayerNorm in single steps begins that is not computed in FP32. wide_constants: names of INT64 constants
-    beyond 32 bits. external: files that weights lie in. names: class names of the exporter's metadata, ()
-    without. end_to_end: the exporter's word on the head, None without.
+    weights: elements of the constants by type, of floating types only. layernorms: name of a node of each
+    LayerNorm in single steps, and the type that it squares in, "" where the graph does not tell it.
+    wide_constants: names of INT64 constants beyond 32 bits. external: files that weights lie in. names: class
+    names of the exporter's metadata, () without. end_to_end: the exporter's word on the head, None without.
     """
 
     opset: int
     inputs: tuple[GraphTensor, ...]
     outputs: tuple[GraphTensor, ...]
     weights: dict[str, int]
-    layernorms: tuple[str, ...]
+    layernorms: tuple[tuple[str, str], ...]
     grid_samples: int
     wide_constants: tuple[str, ...]
     external: tuple[str, ...]
@@ -102,7 +86,7 @@ def read_graph(data: bytes) -> GraphFacts | None:
     weights: Counter[str] = Counter()
     for tensor in constants:
         kind = TYPES.get(tensor.data_type, "")
-        if kind in ("FP32", "FP16", "BF16", "FP64"):
+        if kind in FLOATING:
             weights[kind] += max(0, prod(tensor.dims))
     own = {tensor.name for tensor in model.graph.initializer}
     metadata = {_text(entry.key): _text(entry.value) for entry in model.metadata_props}
@@ -113,7 +97,7 @@ def read_graph(data: bytes) -> GraphFacts | None:
         inputs=tuple(_tensor(value) for value in model.graph.input if value.name not in own),
         outputs=tuple(_tensor(value) for value in model.graph.output),
         weights=dict(weights),
-        layernorms=tuple(_layernorms(nodes)),
+        layernorms=tuple((_text(n), t) for n, t in layernorms(nodes, tensor_types(model.graph, nodes))),
         grid_samples=sum(node.op_type == "GridSample" for node in nodes),
         wide_constants=tuple(_text(tensor.name) for tensor in constants if _is_wide(tensor)),
         external=tuple(dict.fromkeys(_locations(constants))),
@@ -144,33 +128,6 @@ def _tensor(value: Any) -> GraphTensor:
     return GraphTensor(
         name=_text(value.name), datatype=TYPES.get(kind.elem_type, f"type {kind.elem_type}"), dims=dims
     )
-
-
-def _layernorms(nodes: list[Any]) -> Iterator[str]:
-    """Where x - ReduceMean(x) is squared and averaged: the variance of a LayerNorm in single steps.
-
-    One whose input was cast to FP32 for it is sound, and left out.
-    """
-    made_by = {output: node for node in nodes for output in node.output}
-    for node in nodes:
-        if node.op_type != "ReduceMean" or not node.input:
-            continue
-        square = made_by.get(node.input[0])
-        if square is None or not square.input:
-            continue
-        is_square = square.op_type == "Pow" or (square.op_type == "Mul" and len(set(square.input)) == 1)
-        centred = made_by.get(square.input[0]) if is_square else None
-        if centred is None or centred.op_type != "Sub" or len(centred.input) != 2:
-            continue
-        mean, source = made_by.get(centred.input[1]), made_by.get(centred.input[0])
-        if mean is None or mean.op_type != "ReduceMean":
-            continue
-        if source is None or not _casts_to_single(source):
-            yield _text(node.name or node.output[0])
-
-
-def _casts_to_single(node: Any) -> bool:
-    return node.op_type == "Cast" and any(a.name == "to" and a.i == _FLOAT for a in node.attribute)
 
 
 def _is_wide(tensor: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from parity.repository.check.files import Unreadable, inside, read_text
 from parity.repository.check.findings import Notes
+from parity.repository.check.links import OutOfReach, note_escape
 from parity.repository.check.subject import Subject
 
 LARGEST_LABELS = 1 << 20
@@ -94,7 +95,11 @@ def _check_labels(subject: Subject, config: Any, notes: Notes) -> None:
 
 def _check_label_file(subject: Subject, name: str, line: int | None, notes: Notes) -> None:
     try:
-        labels = tuple(read_text(subject.folder / name, LARGEST_LABELS).splitlines())
+        path = subject.folder / name
+        labels = tuple(read_text(path, LARGEST_LABELS, subject.reach.open).splitlines())
+    except OutOfReach as error:
+        note_escape(error.target, subject.shown(path), notes)
+        return
     except Unreadable as error:
         notes.add(
             "LABELS",

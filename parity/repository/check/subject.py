@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from parity.config import Head, ModelConfig, Resize
-from parity.repository.check.files import Digests
+from parity.repository.check.digests import Digests
+from parity.repository.check.files import is_file
 from parity.repository.check.graph_facts import GraphFacts
+from parity.repository.check.links import Reach
 from parity.repository.check.places import Places
 from parity.repository.check.plan_header import PlanHeader
 from parity.repository.config_pbtxt import CONFIG_NAME
@@ -43,13 +45,14 @@ class Version:
     def described(self) -> Path:
         """The manifest's file; plans of TensorRT-RTX have a name that Triton does not look for."""
         other = None if self.manifest is None else self.path / PLAN_NAMES[self.manifest.runtime]
-        return other if other is not None and other.is_file() else self.plan
+        return other if other is not None and is_file(other) else self.plan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """One model. config: the parsed message, None when there is none. model: what the run file says of it.
 
+    closed: version folders of which nothing was read: they lead out of the repository or cannot be entered.
     categories: class names of the run file's data set by category id, None when they are not known.
     """
 
@@ -58,9 +61,11 @@ class Subject:
     config: Any | None
     places: Places
     versions: tuple[Version, ...]
+    closed: tuple[Path, ...]
     model: ModelConfig | None
     categories: tuple[str, ...] | None
     target: Target
+    reach: Reach
     digests: Digests
 
     @property

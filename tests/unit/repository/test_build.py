@@ -17,7 +17,7 @@ from parity.progress import Silent
 from parity.repository import build as module
 from parity.repository.builders import BUILDERS, Built, Job, ToDo, Wish, choose
 from parity.repository.builders.container import IMAGE, Container
-from parity.repository.gpu import Gpu, find_gpu, parse_query
+from parity.repository.graphs import Graph
 from parity.repository.manifest import BatchProfile, Stage, read_manifest
 from parity.repository.precision import Signature, TensorSpec
 from tests import build_jobs
@@ -68,14 +68,14 @@ def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFile:
     (tmp_path / "w.pt").write_bytes(b"weights")
     (tmp_path / "graph.onnx").write_bytes(b"graph")
     spec = TensorSpec(name="images", datatype="FP32", dims=(3, 64, 96))
-    graph = module._Graph(
+    graph = Graph(
         path=tmp_path / "graph.onnx",
         weights_sha256="1" * 64,
         stages=(Stage(name="onnx", sha256=DIGEST, seconds=0, versions={}),),
         signature=Signature(inputs=(spec,), outputs=(spec,)),
         tensor_types={"FP32": ("images",)},
     )
-    monkeypatch.setattr(module, "_made_graph", lambda *_: graph)
+    monkeypatch.setattr(module, "made_graph", lambda *_: graph)
     return RunFile.model_validate(
         {
             "dataset": "d",
@@ -219,23 +219,3 @@ def test_options_that_are_refused(tmp_path: Path, arguments: list[str], told: st
     assert done.exit_code == 2, done.output
     assert told in done.output
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("said", "gpu"),
-    [
-        ("NVIDIA L4, 580.95.05, 8.9\n", Gpu(name="NVIDIA L4", driver="580.95.05", compute_capability="8.9")),
-        ("A, B, 580, 9.0\nNVIDIA L4, 1, 8.9", Gpu(name="A, B", driver="580", compute_capability="9.0")),
-        ("No devices were found\n", None),
-        ("NVIDIA L4, 580, [N/A]\n", None),
-        (", , 8.9\n", None),
-        ("", None),
-    ],
-)
-def test_what_nvidia_smi_says(said: str, gpu: Gpu | None) -> None:
-    assert parse_query(said) == gpu
-
-
-def test_no_driver_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_gpu() is None

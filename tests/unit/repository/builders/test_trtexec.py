@@ -17,7 +17,7 @@ from parity.repository.builders.trtexec import Trtexec, arguments, parse_version
 from tests import build_jobs
 
 BANNER = "&&&& RUNNING TensorRT.trtexec [TensorRT v{number}] [b48] # trtexec --help"
-SMI = '#!/bin/sh\necho "NVIDIA L4, 580.95.05, 8.9"\n'
+SMI = '#!/bin/sh\necho "0, GPU-5d5ba0d6, NVIDIA L4, 580.95.05, 8.9"\n'
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,8 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str, number: s
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
+        monkeypatch.delenv(name, raising=False)
 
 
 WRITES = 'for word in "$@"; do case $word in --saveEngine=*) printf plan > "${word#*=}";; esac; done\n'
