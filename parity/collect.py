@@ -46,7 +46,7 @@ def collect(
                     raise RunnerError(
                         f"the runner answered image {result.image_id} twice or unasked", where=label
                     )
-                results[result.image_id] = _checked(result, len(categories))
+                results[result.image_id] = checked(result, len(categories))
                 step.advance()
         except ParityError as problem:
             error = problem
@@ -56,7 +56,7 @@ def collect(
     return Collected(predictions=_tables(images, results, categories), error=error)
 
 
-def _checked(result: ImageResult, classes: int) -> ImageResult:
+def checked(result: ImageResult, classes: int) -> ImageResult:
     """The result, or a failed one when its arrays do not belong together."""
     n = len(result.scores)
     problem, nonfinite = "", result.nonfinite

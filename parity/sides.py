@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from parity import detections
 from parity.collect import Collected, collect
@@ -18,6 +18,8 @@ from parity.provenance import environment
 from parity.requests import RequestLedger
 from parity.runners import Runner, RunnerContext, create
 
+ROLES: tuple[Literal["candidate", "reference"], ...] = ("candidate", "reference")
+"""In the order of their start: a candidate that cannot be reached costs no loading of the reference."""
 STAND_IN = "reference"
 """What ran, by a candidate's provenance, where no candidate did: the reference, once more."""
 
@@ -76,23 +78,7 @@ def answer(
     sides: dict[str, Collected] = {}
     facts: dict[str, Any] = {}
     with ExitStack() as stack:
-        runners: dict[str, Runner] = {}
-        for role in ("candidate", "reference"):
-            context = RunnerContext(
-                name=name,
-                model=model,
-                reader=reader,
-                score_floor=request.run_file.score_floor,
-                max_detections=request.run_file.max_detections,
-                sample=dataset.images,
-                cache=request.cache,
-                repository=request.run_file.model_repository,
-                logs=evidence / role,
-                progress=progress,
-            )
-            started = perf_counter()
-            runners[role] = stack.enter_context(create(request.run_file.side(name, role), context))
-            timings[f"{role} start"] = perf_counter() - started
+        runners = entered(stack, request, name, dataset, reader, timings, progress)
         facts.update({role: runners[role].provenance() for role in ("reference", "candidate")})
         for label, role in _turns(request.run_file.repeat_reference):
             started = perf_counter()
@@ -109,6 +95,36 @@ def answer(
         repeat=sides.get("repeat"),
         facts={**facts, "environment": environment()},
     )
+
+
+def entered(
+    stack: ExitStack,
+    request: Request,
+    name: str,
+    dataset: Dataset,
+    reader: OpenCvReader,
+    timings: dict[str, float],
+    progress: Progress,
+) -> dict[str, Runner]:
+    """Both runners of one model by role, ready until `stack` closes. timings: seconds of each start."""
+    runners: dict[str, Runner] = {}
+    for role in ROLES:
+        context = RunnerContext(
+            name=name,
+            model=request.run_file.models[name],
+            reader=reader,
+            score_floor=request.run_file.score_floor,
+            max_detections=request.run_file.max_detections,
+            sample=dataset.images,
+            cache=request.cache,
+            repository=request.run_file.model_repository,
+            logs=request.folder / "evidence" / name / role,
+            progress=progress,
+        )
+        started = perf_counter()
+        runners[role] = stack.enter_context(create(request.run_file.side(name, role), context))
+        timings[f"{role} start"] = perf_counter() - started
+    return runners
 
 
 def _requests(runner: Runner) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def run_command(
         from parity.terminal import RichProgress
 
         config = load(run_file, runners.SETTINGS, policies.phases())
-        config = _with_dataset(config, dataset)
+        config = with_dataset(config, dataset)
         models = selected(config, model)
         settings = resolved(
             config,
@@ -114,7 +114,8 @@ def serve_command(
                 serve.wait(server)
 
 
-def _with_dataset(config: RunFile, wanted: str | None) -> RunFile:
+def with_dataset(config: RunFile, wanted: str | None) -> RunFile:
+    """The run file with another of its data sets. Raises UsageError when it has none of that name."""
     if wanted is None:
         return config
     from parity.config import hint

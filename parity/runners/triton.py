@@ -7,9 +7,7 @@ file to boxes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -21,11 +19,11 @@ from typing_extensions import Self
 
 from parity.config import SECRET, Address, ModelName, RetryCount, Seconds, Wire
 from parity.dataset import ImageRecord
-from parity.detections import Status
 from parity.errors import RunnerError, UsageError
 from parity.provenance import package_version
 from parity.requests import RequestLedger, Retries
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
+from parity.runners.in_flight import Watched, answer_in_flight
 from parity.runners.network import NetworkRunner
 from parity.runners.target import Target
 from parity.runners.triton_client import TritonClient
@@ -39,6 +37,10 @@ from parity.runners.triton_transport import (
 
 if TYPE_CHECKING:
     from parity.runners.embedded import EmbeddedServer
+
+
+METRICS_PORT = 8002
+"""Triton's default."""
 
 
 class TritonSettings(RunnerSettings):
@@ -64,6 +66,11 @@ class TritonSettings(RunnerSettings):
     version: str = Field(
         "", pattern=r"^[0-9]{0,19}$", description="Model version; empty: the server's choice."
     )
+    metrics_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@?#]+$",
+        description="Its Prometheus metrics, for `parity load`; none: port 8002 of the same host.",
+    )
     precision: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="Precision of the graph that the embedded server runs."
     )
@@ -77,10 +84,6 @@ class TritonSettings(RunnerSettings):
     )
 
 
-CONSECUTIVE_FAILURES = 5
-"""After so many failed requests in a row the server counts as broken, and the run ends."""
-
-
 class TritonRunner(NetworkRunner):
     """Sends images to a Triton server, its own or one that is already running."""
 
@@ -92,6 +95,7 @@ class TritonRunner(NetworkRunner):
         self.settings = settings
         self.ledger = RequestLedger()
         self.connection = connection_of(settings)
+        self.reached: Connection | None = None
         self.stack = ExitStack()
         self.client: TritonClient | None = None
         self.server: EmbeddedServer | None = None
@@ -101,7 +105,7 @@ class TritonRunner(NetworkRunner):
             connection = self.connection or self._own_server(stack)
             client = TritonClient(
                 open_transport(connection),
-                model=self.settings.model or self.context.name,
+                model=self.served_model,
                 version=self.settings.version,
                 retries=Retries(most=self.settings.retries),
                 ledger=self.ledger,
@@ -111,7 +115,7 @@ class TritonRunner(NetworkRunner):
             )
             stack.callback(client.close)
             client.check(self.context.model)
-            self.client = client
+            self.client, self.reached = client, connection
             self.stack = stack.pop_all()
         return self
 
@@ -119,7 +123,7 @@ class TritonRunner(NetworkRunner):
         """Start the embedded server; how to reach it."""
         from parity.runners.embedded import start_embedded
 
-        name = self.settings.model or self.context.name
+        name = self.served_model
         self.server = stack.enter_context(
             start_embedded(
                 {name: self.context}, {name: self.settings.precision}, self.settings.calibration_images
@@ -138,26 +142,14 @@ class TritonRunner(NetworkRunner):
 
     def predict(self, images: Iterable[ImageRecord]) -> Iterator[ImageResult]:
         """Results in the order in which they finish; at most `in_flight` images are under way."""
-        remaining = iter(images)
-        failures = 0
-        with ThreadPoolExecutor(self.settings.in_flight, thread_name_prefix="parity-triton") as pool:
-            pending: set[Future[ImageResult]] = set()
-            try:
-                while True:
-                    free = self.settings.in_flight - len(pending)
-                    pending |= {pool.submit(self.answer, image) for image in islice(remaining, free)}
-                    if not pending:
-                        return
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        result = future.result()
-                        yield result
-                        failures = failures + 1 if result.status is Status.FAILED else 0
-                        if result.status is Status.FAILED:
-                            self._stop_if_broken(result, failures)
-            finally:
-                for future in pending:
-                    future.cancel()
+        client = self._client
+        server = Watched(
+            what="Triton",
+            where=client.url,
+            live=lambda: not client.outage.given_up and client.live(),
+            log_tail=lambda: self.server.triton.log_tail() if self.server is not None else "",
+        )
+        return answer_in_flight(images, self.answer, most=self.settings.in_flight, server=server)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Ask the server, as often as `retries` allows. Thread-safe. Raises RequestError."""
@@ -170,28 +162,25 @@ class TritonRunner(NetworkRunner):
         return TritonTarget(self, self._client)
 
     @property
+    def served_model(self) -> str:
+        """The model's name on the server."""
+        return self.settings.model or self.context.name
+
+    @property
+    def metrics_url(self) -> str:
+        """Where the server's Prometheus metrics are: as set, or on Triton's own port of the same host."""
+        if self.settings.metrics_url is not None:
+            return self.settings.metrics_url
+        if self.server is not None:
+            return self.server.triton.metrics_url
+        host = self._client.url.rpartition(":")[0]
+        return f"http://{host}:{METRICS_PORT}/metrics"
+
+    @property
     def _client(self) -> TritonClient:
         if self.client is None:
             raise RunnerError("the runner was not entered", where="triton")
         return self.client
-
-    def _stop_if_broken(self, result: ImageResult, failures: int) -> None:
-        """End the run when the server is gone or answers nothing any more; the images so far are kept."""
-        alive = not self._client.outage.given_up and self._client.live()
-        if alive and failures < CONSECUTIVE_FAILURES:
-            return
-        tail = f"\n{self.server.triton.log_tail()}" if self.server is not None else ""
-        raise RunnerError(
-            (
-                f"Triton stopped answering ({result.message})"
-                if not alive
-                else f"{failures} requests failed in a row: {result.message}"
-            )
-            + tail,
-            where=self._client.url,
-            expected="a server that answers until the last image",
-            remedy="see the server's log, then run again; what was answered is kept",
-        )
 
     def provenance(self) -> dict[str, Any]:
         """What ran: server, model, its configuration and tensors, and the engine where it is known."""
@@ -205,7 +194,7 @@ class TritonRunner(NetworkRunner):
             **self._client.provenance(),
         }
         if self.server is not None:
-            facts["embedded"] = self.server.provenance(self.settings.model or self.context.name)
+            facts["embedded"] = self.server.provenance(self.served_model)
             facts["precision"] = self.settings.precision
         else:
             facts["precision"] = "as the engine was built"

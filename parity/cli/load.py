@@ -1,0 +1,95 @@
+"""`parity load`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder, selected
+from parity.cli.run import ModelOption, RunFileArgument, with_dataset
+from parity.errors import UsageError
+
+
+class _Work(str, Enum):
+    IMAGE = "image"
+    TENSOR = "tensor"
+
+
+class _Arrivals(str, Enum):
+    CONSTANT = "constant"
+    POISSON = "poisson"
+
+
+def load_command(
+    run_file: RunFileArgument = Path("parity.toml"),
+    model: ModelOption = None,
+    dataset: Annotated[str | None, typer.Option(help="Another of the run file's data sets.")] = None,
+    concurrency: Annotated[
+        str, typer.Option(help="Closed loops: requests at a time, with commas between; empty for none.")
+    ] = "1,2,4,8,16",
+    rate: Annotated[
+        list[float] | None, typer.Option(help="An open loop: requests a second; may be repeated.")
+    ] = None,
+    arrivals: Annotated[_Arrivals, typer.Option(help="Of open loops.")] = _Arrivals.POISSON,
+    work: Annotated[
+        _Work, typer.Option(help="What the clock is over: file to boxes, or the request alone.")
+    ] = _Work.IMAGE,
+    turns: Annotated[int, typer.Option(min=1, help="How often each side has each load, in turn.")] = 3,
+    requests: Annotated[int, typer.Option(min=1, help="Least requests of a step.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=1, help="Longest measured part of a step.")] = 60.0,
+    images: Annotated[int, typer.Option(min=1, help="Images that are sent over and over.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Of arrivals and samples.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder that the run's folder is made in.")] = Path("reports"),
+    cache: CacheOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Put load on every model's reference and candidate in turn, and judge how they serve.
+
+    Exit code: 0 PASS, 10 FAIL, 11 INCONCLUSIVE, 2 usage, 3 evidence or data set, 4 runner or server.
+    """
+    with errors(debug, out):
+        from parity import load_pipeline, policies, runners
+        from parity.config import load
+        from parity.load.plan import LoadPlan, StepRules, closed, opened
+        from parity.sides import Request
+        from parity.terminal import RichProgress
+
+        config = with_dataset(load(run_file, runners.SETTINGS, policies.phases()), dataset)
+        loads = [closed(number) for number in _numbers(concurrency)]
+        loads += [opened(each, arrivals.value) for each in rate or ()]
+        rules = StepRules()
+        plan = LoadPlan(
+            loads=tuple(loads),
+            turns=turns,
+            work=work.value,
+            rules=replace(rules, least_requests=requests, most_s=seconds),
+            most_images=images,
+            seed=seed,
+        )
+        request = Request(
+            run_file=config,
+            models=selected(config, model),
+            images=None,
+            folder=new_folder(out, f"{config.phase}-load"),
+            cache=cache_folder(cache),
+            command=shlex.join(["parity", *sys.argv[1:]]),
+        )
+        with RichProgress() as progress:
+            result = load_pipeline.run(load_pipeline.LoadRequest(request=request, plan=plan), progress)
+        finish(result)
+
+
+def _numbers(text: str) -> list[int]:
+    """Whole numbers with commas between. Raises UsageError for anything else."""
+    try:
+        return [int(part) for part in text.split(",")] if text.strip() else []
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is not a list of whole numbers", where="--concurrency", expected="such as 1,2,4,8,16"
+        ) from error

@@ -1,0 +1,144 @@
+"""`parity load` in one sentence.
+
+Both served paths of each model answer in quiet and then under the same loads in turn; what that shows is
+judged by those of the policy's criteria that need it, and written down as one report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from parity import gate
+from parity.answers import unusable
+from parity.assess import Assessment, sections, summarise
+from parity.criteria import PairEvidence
+from parity.dataset import Dataset, OpenCvReader, load
+from parity.errors import ParityError
+from parity.files import write_whole
+from parity.load.plan import LoadPlan
+from parity.load.run import ORDER
+from parity.load_evidence import Gathered, check_served, gather
+from parity.pipeline import Result
+from parity.policies import Policy
+from parity.policies import load as load_policy
+from parity.progress import Progress
+from parity.report import write_report
+from parity.report.document import ImageCounts, ImageFailure, Pair
+from parity.sides import Request, check_model
+
+EVIDENCE = "serving.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadRequest:
+    """What was asked for: as for a run, and the loads."""
+
+    request: Request
+    plan: LoadPlan
+
+
+def run(asked: LoadRequest, progress: Progress) -> Result:
+    """Measure how every model of the request is served, and write the report.
+
+    Raises ParityError when nothing can begin; what ends it early is in the result, beside what was measured
+    until then.
+    """
+    request = asked.request
+    policy = load_policy(request.run_file.phase)
+    config = request.run_file.datasets[request.run_file.dataset]
+    for name in request.models:
+        check_served(request.run_file, name)
+    dataset = load(request.run_file.dataset, config, progress)
+    for name in request.models:
+        check_model(name, request.run_file.models[name], dataset)
+    assessments: list[Assessment] = []
+    error: ParityError | None = None
+    for name in request.models:
+        timings: dict[str, float] = {}
+        try:
+            gathered = gather(request, asked.plan, name, dataset, OpenCvReader(config), timings, progress)
+        except ParityError as problem:
+            if not assessments:
+                raise
+            error = problem  # the models before it are judged and reported all the same
+            break
+        path = request.folder / "evidence" / name / EVIDENCE
+        write_whole(path, gathered.evidence.model_dump_json(indent=1) + "\n")
+        assessments.append(_judge(name, dataset, policy, gathered, timings))
+        error = gathered.error
+        if error:
+            break
+    report = summarise(
+        assessments,
+        dataset=dataset,
+        phase=policy.phase,
+        run_id=request.folder.name,
+        command=request.command,
+        error=error,
+        not_run=request.models[len(assessments) :],
+        notes=request.notes,
+    )
+    write_report(report, [], [], request.folder)
+    return Result(report=report, folder=request.folder, error=error)
+
+
+def _judge(
+    name: str, dataset: Dataset, policy: Policy, gathered: Gathered, timings: dict[str, float]
+) -> Assessment:
+    judged, others = gate.part(policy, "serving")
+    criteria = gate.judge(judged, PairEvidence.of_serving(gathered.evidence))
+    verdict = gate.verdict([criterion.outcome for criterion in criteria])
+    pair = Pair(
+        model=name,
+        verdict=verdict,
+        sentence=sections.sentence(name, verdict, criteria),
+        images=_counts(dataset, gathered),
+        accuracy=None,
+        agreement=None,
+        estimates=[],
+        serving=gathered.evidence,
+        criteria=criteria,
+        worst_images=[],
+        timings={step: round(seconds, 3) for step, seconds in timings.items()},
+        provenance={**gathered.facts, "dataset": sections.dataset_facts(dataset)},
+    )
+    notes = [*gathered.problems, *([others] if others else [])]
+    return Assessment(
+        pair=pair,
+        images=pd.DataFrame(),
+        differences=pd.DataFrame(),
+        notes=tuple(f"{name}: {line}" for line in notes),
+    )
+
+
+def _counts(dataset: Dataset, gathered: Gathered) -> ImageCounts:
+    """What became of the quiet requests, image by image."""
+    failures: list[ImageFailure] = []
+    failed = dict.fromkeys(ORDER, 0)
+    for image in gathered.images:
+        for side in ORDER:
+            result = gathered.quiet[side].get(image.image_id)
+            problem = "no answer" if result is None else unusable(result)
+            if not problem:
+                continue
+            failed[side] += 1
+            failures.append(
+                ImageFailure(
+                    image_id=image.image_id,
+                    file_name=image.file_name,
+                    side=side,
+                    status="not_attempted" if result is None else result.status.value,
+                    message=problem,
+                )
+            )
+    bad = {failure.image_id for failure in failures}
+    return ImageCounts(
+        in_dataset=len(dataset.images),
+        attempted=len(gathered.images),
+        answered_by_both=len(gathered.images) - len(bad),
+        failed_on_reference=failed["reference"],
+        failed_on_candidate=failed["candidate"],
+        failures=failures[: sections.MOST_FAILURES_NAMED],
+    )
