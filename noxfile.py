@@ -24,6 +24,13 @@ def parity(session: nox.Session) -> None:
 
 
 @nox.session
+def load(session: nox.Session) -> None:
+    """Put load on the demo's services and the embedded Triton; arguments after `--` go to `parity load`."""
+    session.install("-e", ".[all]", silent=True)
+    session.run("python", "-m", "demo.load", *session.posargs)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the whole test suite; arguments after `--` go to pytest."""
     session.install("-e", ".[all]", *_group("test"), silent=True)
