@@ -29,9 +29,10 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from parity.config import ModelConfig, load
+from parity.config import ModelConfig, RunFile, load
 from parity.dataset import ImageProblem
 from parity.dataset.images import read_header
+from parity.errors import ParityError
 from parity.provenance import package_version, sha256_of_file
 from parity.runners.ultralytics import import_ultralytics
 
@@ -152,25 +153,29 @@ def main() -> None:
     parser.add_argument("--rect", action="store_true", help="pad to the smallest rectangle")
     parser.add_argument("--max-megabytes", type=float, default=20.0, help="largest body of a request")
     arguments = parser.parse_args()
-    run_file = load(arguments.run_file, None, None)
-    if arguments.model not in run_file.models:
-        parser.error(f"{arguments.run_file} has the models {', '.join(run_file.models)}")
+    try:
+        run_file = load(arguments.run_file, None, None)
+        if arguments.model not in run_file.models:
+            parser.error(f"{arguments.run_file} has the models {', '.join(run_file.models)}")
+        with socket.create_server((arguments.host, arguments.port)) as listening:
+            serve(run_file, arguments, listening)
+    except (ParityError, OSError) as error:
+        parser.error(str(error))
+
+
+def serve(run_file: RunFile, arguments: argparse.Namespace, listening: socket.socket) -> None:
+    """Load the model and answer until Ctrl-C."""
     model = run_file.models[arguments.model]
     facts = {
         "model": arguments.model,
         "weights_sha256": sha256_of_file(model.weights),
         "versions": {name: package_version(name) for name in ("ultralytics", "torch")},
     }
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="detector") as worker,
-        socket.create_server((arguments.host, arguments.port)) as listening,
-        suppress(KeyboardInterrupt),  # which is how it is meant to end
-    ):
+    with ThreadPoolExecutor(1, thread_name_prefix="detector") as worker, suppress(KeyboardInterrupt):
         detector = worker.submit(
             Detector, model, max_detections=run_file.max_detections, rect=arguments.rect
         ).result()
-        most_bytes = round(arguments.max_megabytes * 1e6)
-        app = create_app(detector, worker, facts, arguments.confidence, most_bytes)
+        app = create_app(detector, worker, facts, arguments.confidence, round(arguments.max_megabytes * 1e6))
         sys.stdout.write(f"ready on http://{arguments.host}:{listening.getsockname()[1]}\n")
         sys.stdout.flush()
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])

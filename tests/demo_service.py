@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tests.integration.helpers import ROOT, eventually
@@ -17,21 +18,29 @@ from tests.integration.helpers import ROOT, eventually
 START_S = 180.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class DemoService:
-    """A service that answers. url: http://127.0.0.1:PORT, without a path."""
+    """A service that was started. log: what it says."""
 
-    url: str
     process: subprocess.Popen[bytes]
+    log: Path
 
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
 
+    @cached_property
+    def url(self) -> str:
+        """http://127.0.0.1:PORT, without a path, as soon as it answers there."""
+        eventually(lambda: b"ready on" in self.log.read_bytes() or not self.alive, START_S)
+        ready = re.search(r"ready on (http://\S+)\n", self.log.read_text())
+        assert ready, f"the demo service did not start:\n{self.log.read_text()}"
+        return ready[1]
+
 
 @contextmanager
 def demo_service(model: str, *arguments: str) -> Iterator[DemoService]:
-    """Start `python -m demo.service` for a model of parity.toml, and end it."""
+    """Start `python -m demo.service` for a model of parity.toml, and end it; `url` waits for it."""
     with tempfile.TemporaryDirectory(prefix="parity-demo-service-") as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
@@ -44,17 +53,14 @@ def demo_service(model: str, *arguments: str) -> Iterator[DemoService]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            eventually(lambda: b"ready on" in log.read_bytes() or process.poll() is not None, START_S)
-            ready = re.search(r"ready on (http://\S+)\n", log.read_text())
-            assert ready, f"the demo service did not start:\n{log.read_text()}"
-            yield DemoService(url=ready[1], process=process)
+            yield DemoService(process=process, log=log)
         finally:
             process.kill()
             process.wait()
 
 
 class DemoServices:
-    """One service a model for the whole test run, started when it is first asked for.
+    """One service a model for the whole test run, started when it is first asked for, without waiting.
 
     A test may kill one: whoever asks next gets a new one.
     """

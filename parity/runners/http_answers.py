@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -18,20 +19,9 @@ from pydantic import Field, field_validator
 from parity.config import hint
 from parity.runners.base import RunnerSettings
 from parity.runners.decode import Decoded
-from parity.visible import one_line
+from parity.runners.json_fields import SHOWN, AnswerError, JsonField, kind, shown
 
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
-SHOWN = 60
-"""Characters of a value that a message shows."""
-
-
-class AnswerError(ValueError):
-    """An answer that is not what the run file describes. remedy: the setting to look at."""
-
-    def __init__(self, found: str, remedy: str) -> None:
-        super().__init__(found)
-        self.found = found
-        self.remedy = remedy
 
 
 class AnswerSettings(RunnerSettings):
@@ -97,82 +87,68 @@ class AnswerReader:
             raise AnswerError("JSON that is nested too deeply", "see what the service answers") from error
         except ValueError as error:  # no JSON, no UTF-8, or an integer of thousands of digits
             raise AnswerError(
-                f"not JSON: {_shown(body[:SHOWN].decode(errors='replace'))}",
+                f"not JSON: {shown(body[:SHOWN].decode(errors='replace'))}",
                 "point `path` at the endpoint that answers with detections",
             ) from error
-        found = self._list(document)
-        rows = np.array([self._row(item, f"{self._place}[{i}]") for i, item in enumerate(found)], np.float64)
+        rows = np.array([self._row(item, i) for i, item in enumerate(self._list(document))], np.float64)
         return self._decoded(rows.reshape(-1, 6), width, height)
 
-    @property
-    def _place(self) -> str:
-        return self.settings.list_field or "answer"
+    @cached_property
+    def _fields(self) -> _Fields:
+        return _Fields.of(self.settings)
 
     def _list(self, document: Any) -> list[Any]:
         name = self.settings.list_field
-        found = _at(document, name, "the answer", "list_field") if name else document
+        try:
+            found = JsonField(name=name, setting="list_field").get(document) if name else document
+        except AnswerError as error:
+            raise error.within("the answer") from error
         if not isinstance(found, list):
             raise AnswerError(
-                f"{self._place} is {_kind(found)}, expected a list of detections",
+                f"{name or 'the answer'} is {kind(found)}, expected a list of detections",
                 "name the list with `list_field`",
             )
         return found
 
-    def _row(self, item: Any, place: str) -> tuple[float, ...]:
+    def _row(self, item: Any, index: int) -> tuple[float, ...]:
         """One detection as four numbers of its box, score and class index."""
-        score = _number(
-            _at(item, self.settings.score_field, place, "score_field"),
-            f"{place}.{self.settings.score_field}",
-            "score_field",
-        )
-        if math.isfinite(score) and not 0 <= score <= 1:
-            raise AnswerError(
-                f"{place}.{self.settings.score_field} is {score:g}, expected a score from 0 to 1",
-                "name the score with `score_field`",
-            )
-        return (*self._box(item, place), score, self._class(item, place))
+        fields = self._fields
+        try:
+            score = fields.score.number(item)
+            if math.isfinite(score) and not 0 <= score <= 1:
+                raise AnswerError(
+                    f".{fields.score.name} is {score:g}, expected a score from 0 to 1",
+                    "name the score with `score_field`",
+                )
+            box = fields.box
+            numbers = box[0].numbers(item, 4) if len(box) == 1 else [field.number(item) for field in box]
+            return (*numbers, score, self._class(fields.label.get(item)))
+        except AnswerError as error:
+            raise error.within(f"{self.settings.list_field or 'answer'}[{index}]") from error
 
-    def _box(self, item: Any, place: str) -> list[float]:
-        names = self.settings.box_names
-        if len(names) == 4:
-            return [_number(_at(item, n, place, "box_field"), f"{place}.{n}", "box_field") for n in names]
-        box = _at(item, names[0], place, "box_field")
-        place = f"{place}.{names[0]}"
-        if not isinstance(box, list) or len(box) != 4:
-            size = f"a list of {len(box)}" if isinstance(box, list) else _kind(box)
-            raise AnswerError(
-                f"{place} is {size}, expected four numbers",
-                "name the box with `box_field`: a list of four numbers, or four names with commas between",
-            )
-        return [_number(value, f"{place}[{i}]", "box_field") for i, value in enumerate(box)]
-
-    def _class(self, item: Any, place: str) -> int:
+    def _class(self, value: Any) -> int:
         """The class index. A class cannot be left out as a NaN is: nothing else tells what was seen."""
-        value = _at(item, self.settings.class_field, place, "class_field")
-        place = f"{place}.{self.settings.class_field}"
+        place = f".{self.settings.class_field}"
         if self.settings.class_as == "name":
             if not isinstance(value, str):
                 raise AnswerError(
-                    f"{place} is {_kind(value)}, expected a class name",
+                    f"{place} is {kind(value)}, expected a class name",
                     'set `class_as` to "id", or name the class with `class_field`',
                 )
             if value not in self.names:
+                near = hint(value[:SHOWN], self.names)
                 raise AnswerError(
-                    f"{place} is {_shown(value)}, which is no class of the model"
-                    f"{hint(value[:SHOWN], self.names)}",
+                    f"{place} is {shown(value)}, which is no class of the model{near}",
                     "mend `names` in the run file, or name the class with `class_field`",
                 )
             return self.names.index(value)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or value not in self._indices:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or value not in range(len(self.names)):
             raise AnswerError(
-                f"{place} is {_shown(value)}, expected a class index from 0 to {len(self.names) - 1}",
+                f"{place} is {kind(value)}, expected a class index from 0 to {len(self.names) - 1}",
                 'set `class_as` to "name", or name the class with `class_field`',
             )
         return int(value)
-
-    @property
-    def _indices(self) -> range:
-        return range(len(self.names))
 
     def _decoded(self, rows: NDArray[np.float64], width: int, height: int) -> Decoded:
         with np.errstate(invalid="ignore", over="ignore"):  # what float32 cannot hold counts as infinite
@@ -191,51 +167,27 @@ class AnswerReader:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Fields:
+    """Where a detection has its parts. box: a list's field, or four fields of numbers."""
+
+    box: tuple[JsonField, ...]
+    label: JsonField
+    score: JsonField
+
+    @classmethod
+    def of(cls, settings: AnswerSettings) -> _Fields:
+        """Those that the run file names."""
+        return cls(
+            box=tuple(JsonField(name=name, setting="box_field") for name in settings.box_names),
+            label=JsonField(name=settings.class_field, setting="class_field"),
+            score=JsonField(name=settings.score_field, setting="score_field"),
+        )
+
+
 def _corners(boxes: NDArray[np.float64], form: BoxFormat) -> NDArray[np.float64]:
     """Any format as corners; in float64, float32 corners that were sent as corner and size come back."""
     if form == "xyxy":
         return boxes
     low = boxes[:, :2] - (boxes[:, 2:] / 2 if form == "cxcywh" else 0)
     return np.concatenate([low, low + boxes[:, 2:]], axis=1)
-
-
-def _at(value: Any, name: str, place: str, setting: str) -> Any:
-    """What stands at a dotted name; numbers in it count into lists."""
-    for part in name.split("."):
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and len(part) < 10 and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            missing = repr(part) if part == name else f"{part!r} of {name!r}"
-            keys = ", ".join(map(_shown, list(value)[:12])) if isinstance(value, dict) else _kind(value)
-            raise AnswerError(
-                f"{place} has no {missing}, but {keys or 'nothing'}", f"mend `{setting}` in the run file"
-            )
-    return value
-
-
-def _number(value: Any, place: str, setting: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        null = "; some JSON writers put null for NaN" if value is None else ""
-        raise AnswerError(f"{place} is {_kind(value)}, expected a number{null}", f"mend `{setting}`")
-    try:
-        return float(value)
-    except OverflowError:  # an integer beyond all floats
-        return math.inf
-
-
-def _kind(value: Any) -> str:
-    """What a JSON value is, and which one where that is short."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return _shown(value)
-
-
-def _shown(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    text = one_line(repr(value) if isinstance(value, str) else str(value))
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -16,7 +16,8 @@ from parity.errors import UsageError
 from parity.provenance import package_version
 from parity.runners import http_problems
 from parity.runners.base import ImageResult
-from parity.runners.http_answers import AnswerError, AnswerReader
+from parity.runners.http_answers import AnswerReader
+from parity.runners.json_fields import AnswerError
 
 Sending = Literal["multipart", "raw"]
 MOST_ANSWER_BYTES = 16 * 2**20

@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parity.runners.http_answers import AnswerError, AnswerReader, AnswerSettings
+from parity.runners.http_answers import AnswerReader, AnswerSettings
+from parity.runners.json_fields import AnswerError
 
 NAMES = ("car", "bus")
 KEYS = st.sampled_from(["detections", "box", "class_name", "confidence", "x", "0"]) | st.text(max_size=3)

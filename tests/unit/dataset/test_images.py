@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -45,6 +47,24 @@ def test_good_images_decode_as_opencv_does(tmp_path: Path, form: str) -> None:
     path.write_bytes(data)
     pixels = OpenCvReader(DatasetConfig(path=tmp_path)).read(record(path))
     np.testing.assert_array_equal(pixels, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_a_file_comes_as_it_is_within_the_same_limits(tmp_path: Path) -> None:
+    data = encoded()
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    reader = OpenCvReader(DatasetConfig(path=tmp_path))
+    assert reader.file(record(path)) == data
+    good = replace(record(path), sha256=hashlib.sha256(data).hexdigest())
+    assert reader.file(good) == data
+    for bad, status in (
+        (record(path, width=41), Status.WRONG_SIZE),
+        (record(tmp_path / "gone"), Status.MISSING),
+        (replace(record(path), sha256="0" * 64), Status.CHANGED),
+    ):
+        with pytest.raises(ImageProblem) as caught:
+            reader.file(bad)
+        assert caught.value.status is status
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "WEBP"])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from parity.runners.decode import Decoded
-from parity.runners.http_answers import AnswerError, AnswerReader, AnswerSettings
+from parity.runners.http_answers import AnswerReader, AnswerSettings
+from parity.runners.json_fields import AnswerError
 
 NAMES = ("car", "bus", "traffic light")
 
@@ -123,8 +124,8 @@ BY_ID = {"class_field": "id", "class_as": "id"}
         (one(confidence=None), {}, "is null, expected a number; some JSON writers put null"),
         (one(confidence=87.5), {}, "is 87.5, expected a score from 0 to 1"),
         (one(confidence=-0.1), {}, "is -0.1, expected a score from 0 to 1"),
-        (one(box=[1, 2, 3]), {}, "detections[0].box is a list of 3, expected four numbers"),
-        (one(box={"x": 1}), {}, "detections[0].box is an object, expected four numbers"),
+        (one(box=[1, 2, 3]), {}, "detections[0].box is a list of 3, expected 4 numbers"),
+        (one(box={"x": 1}), {}, "detections[0].box is an object, expected 4 numbers"),
         (one(box=[1, 2, "3", 4]), {}, "detections[0].box[2] is '3', expected a number"),
         (one(x=1, y=1, w=1), {"box_field": "x,y,w,h"}, "detections[0] has no 'h'"),
         (one(class_name="buss"), {}, "is 'buss', which is no class of the model; did you mean 'bus'?"),
