@@ -28,7 +28,7 @@ SOON = Access(timeout_s=5.0)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pauses are for servers of the world; those of this test change with every answer."""
-    for name in ("TRITON_READS_S", "SAMPLE_S", "REST_POLL_S"):
+    for name in ("SAMPLE_S", "REST_POLL_S"):
         monkeypatch.setattr(observe, name, 0.01)
 
 
@@ -51,7 +51,7 @@ def seen(sources: Sources, samples: int = 3) -> tuple[Observed, SourcesObserver]
         async with SourcesObserver({"candidate": sources}) as observer:
             await observer.before("candidate")
             side = observer._sides["candidate"]
-            while side.pages and len(side.pages.readings) + len(side.pages.failures) < samples:
+            while side.samples and len(side.samples.readings) + len(side.samples.failures) < samples:
                 await asyncio.sleep(0.005)
             return await observer.after("candidate"), observer
 
@@ -86,11 +86,11 @@ def test_a_server_without_gpu_says_so() -> None:
 
 
 def test_a_step_too_short_for_a_sample_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observe, "TRITON_READS_S", 60.0)
+    monkeypatch.setattr(observe, "SAMPLE_S", 60.0)
     with pages(with_gpu("0.5")) as sources:
         found, _ = seen(sources, samples=0)
     assert found.gpu is not None and found.gpu.mean is None
-    assert "ended within 60 s" in found.gpu.reason
+    assert "before its first sample, 60 s after" in found.gpu.reason
 
 
 @pytest.mark.skipif(Path("/proc/driver/nvidia/version").exists(), reason="this machine has a driver")
@@ -157,7 +157,7 @@ def test_a_sampler_outlives_a_reading_that_fails() -> None:
         return answer
 
     async def run() -> Sampler[int]:
-        sampler = Sampler(read, first_s=0, interval_s=0)
+        sampler = Sampler(read, interval_s=0)
         sampler.start()
         while len(sampler.readings) < 3:
             await asyncio.sleep(0)
