@@ -230,8 +230,8 @@ def test_what_is_refused_at_once_is_counted_nowhere(server: EmbeddedTriton) -> N
     assert told.client_failed == {"invalid-argument": 2, "not-found": 1}
     assert (told.server_success, told.server_failure, told.unexplained) == (3, {}, [])
     assert [line.partition(" which ")[0] for line in told.explained] == [
-        "2 requests ('invalid-argument') refused at once,",
-        "1 request ('not-found') refused at once,",
+        "2 requests ('invalid-argument') that were refused at once,",
+        "1 request ('not-found') that were refused at once,",
     ]
 
 
@@ -250,7 +250,9 @@ def test_an_error_of_the_python_backend_is_a_success_to_triton(server: EmbeddedT
 
 
 def test_what_waits_too_long_in_the_queue_is_rejected(server: EmbeddedTriton) -> None:
-    told = observed(server, lambda client: client.burst(1, timeout=1)).reconciled()
+    seen = observed(server, lambda client: client.burst(1, timeout=1))
+    told, step = seen.reconciled(), seen.observed.server
+    assert step is not None and (step.requests, step.failures, step.queue_ms) == (0, 1, None)
     assert (told.client_failed, told.server_failure) == ({"unavailable": 1}, {"REJECTED": 1})
     assert (told.server_success, told.unexplained) == (0, [])
 
