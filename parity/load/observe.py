@@ -1,7 +1,9 @@
 """What the servers tell while load is put on them: for each step the server's split and the GPU's use.
 
 Observing must not disturb: what cannot be seen is noted with its reason, and the load goes on. While a step
-is measured, metrics are only fetched, once a second, and taken apart after it.
+is measured, metrics are only fetched, twice a second, and taken apart after it. A sample of the GPU tells of
+the time before it: up to two seconds in Triton, which reads its GPUs no more often (`--metrics-interval-ms`),
+and up to one in NVML. The first ones of a step are of its warm-up, which is the same load.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from typing_extensions import Self
 
@@ -21,8 +23,6 @@ from parity.load.sampler import Sampler
 from parity.serving.evidence import GpuUse, SideName
 from parity.serving.gpu import (
     NO_GPU,
-    NVML_LOOKS_BACK_S,
-    TRITON_READS_S,
     UTILISATION,
     Nvml,
     Reading,
@@ -36,11 +36,11 @@ from parity.visible import one_line
 
 T = TypeVar("T")
 
-SAMPLE_S = 1.0
-NVML_SAMPLE_S = 0.5
+SAMPLE_S = 0.5
+SAMPLE_SIZE = 65_536
 REST_POLL_S = 0.1
 REST_POLLS = 4
-REST_MOST_S = 10.0
+REST_MOST_S = 5.0
 COUNTED = ("nv_inference_request_success", "nv_inference_request_failure")
 PENDING = "nv_inference_pending_request_count"
 
@@ -81,7 +81,7 @@ class SourcesObserver:
         traceback: TracebackType | None,
     ) -> None:
         for side in self._sides.values():
-            await side.close(at_rest=kind is None)
+            await side.close()
 
     async def before(self, side: SideName) -> None:
         """The measured part of a step begins."""
@@ -103,13 +103,14 @@ class SourcesObserver:
 
 @dataclass
 class _Side:
-    """One side. unseen: why there is nothing where there could have been something."""
+    """One side. unseen: why something was not seen. page: all that the last sample is from."""
 
     sources: Sources
     scrapes: list[Scrape] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     statistics: ModelStatistics | None = None
-    pages: Sampler[str] | None = None
+    page: str = ""
+    samples: Sampler[str] | None = None
     gpus: Sampler[Reading] | None = None
     no_nvml: str = ""
     stack: ExitStack = field(default_factory=ExitStack)
@@ -118,7 +119,7 @@ class _Side:
         """Take the scrape that counting begins with, and find the GPU."""
         metrics = self.sources.metrics
         if metrics is not None:
-            self.pages = Sampler(metrics.text, first_s=TRITON_READS_S, interval_s=SAMPLE_S)
+            self.samples = Sampler(lambda: self._sample(metrics), SAMPLE_S)
             await self._tried("metrics", lambda: self._scrape(metrics))
         elif self.sources.nvml:
             try:
@@ -126,31 +127,29 @@ class _Side:
             except ParityError as error:
                 self.no_nvml = error.found
                 return
-            self.gpus = Sampler(
-                lambda: asyncio.to_thread(nvml.read), first_s=NVML_LOOKS_BACK_S, interval_s=NVML_SAMPLE_S
-            )
+            self.gpus = Sampler(lambda: asyncio.to_thread(nvml.read), SAMPLE_S)
 
-    async def close(self, *, at_rest: bool) -> None:
-        """End what runs. at_rest: take the scrape that counting ends with, when the counters rest."""
-        for sampler in (self.pages, self.gpus):
+    async def close(self) -> None:
+        """End what runs, and take the scrape that counting ends with; also of a load that was broken off."""
+        for sampler in (self.samples, self.gpus):
             if sampler is not None:
                 await sampler.stop()
         self.stack.close()
         metrics = self.sources.metrics
-        if metrics is not None and at_rest:
+        if metrics is not None:
             await self._tried("metrics", lambda: self._rest(metrics))
 
     async def before(self) -> None:
         """Note where the counters stand, and begin to watch the GPU."""
         source = self.sources.statistics
         self.statistics = None if source is None else await self._tried("statistics", source.read)
-        for sampler in (self.pages, self.gpus):
+        for sampler in (self.samples, self.gpus):
             if sampler is not None:
                 sampler.start()
 
     async def after(self) -> Observed:
         """What changed since `before`."""
-        pages = await self.pages.stop() if self.pages else []
+        samples = await self.samples.stop() if self.samples else []
         readings = await self.gpus.stop() if self.gpus else []
         source, server = self.sources.statistics, None
         after = None if source is None else await self._tried("statistics", source.read)
@@ -159,10 +158,10 @@ class _Side:
         metrics = self.sources.metrics
         if metrics is None:
             return Observed(server=server, gpu=self._gpu_of_nvml(readings))
-        if pages:
-            await self._tried("metrics", lambda: self._keep(metrics, pages[-1]))
+        if samples:
+            await self._tried("metrics", lambda: self._keep(metrics, self.page))
         await self._tried("metrics", lambda: self._scrape(metrics))
-        return Observed(server=server, gpu=await asyncio.to_thread(self._gpu_of_pages, metrics, pages))
+        return Observed(server=server, gpu=await asyncio.to_thread(self._gpu_of_samples, metrics, samples))
 
     async def _tried(self, what: str, call: Callable[[], Awaitable[T]]) -> T | None:
         """The answer, or None with its reason noted."""
@@ -173,6 +172,12 @@ class _Side:
         except Exception as error:  # noqa: BLE001  # the load goes on, whatever a library raises
             self.unseen.append(one_line(f"{what}: {first_line(error)}"))
         return None
+
+    async def _sample(self, metrics: MetricsSource) -> str:
+        """The lines that tell of the GPU, for all pages of a long step would be much to keep."""
+        self.page = await metrics.text()
+        lines = (f"{line}\n" for line in self.page.split("\n") if UTILISATION in line)
+        return "".join(lines)[:SAMPLE_SIZE]
 
     async def _scrape(self, metrics: MetricsSource) -> Scrape:
         return await self._keep(metrics, await metrics.text())
@@ -200,22 +205,26 @@ class _Side:
             await asyncio.sleep(REST_POLL_S)
         self.scrapes.append(scrape)
 
-    def _gpu_of_pages(self, metrics: MetricsSource, pages: Sequence[str]) -> GpuUse:
+    def _gpu_of_samples(self, metrics: MetricsSource, samples: Sequence[str]) -> GpuUse:
         """By Triton's metrics; the last scrape tells whether there is a GPU at all."""
         if self.scrapes and not has_gpu_metrics(self.scrapes[-1]):
             return gpu_use(UTILISATION, [], nothing=f"{NO_GPU}: the server writes no metric of one")
-        readings, damage = [], ""
-        for page in pages:
+        readings: list[Reading] = []
+        damage = ""
+        for lines in samples:
             try:
-                readings.append(triton_reading(metrics.parse(page, only=(UTILISATION,)), self.sources.gpus))
+                readings.append(triton_reading(metrics.parse(lines), self.sources.gpus) if lines else {})
             except ParityError as error:
                 damage = damage or error.found
-        nothing = f"the step ended within {TRITON_READS_S:g} s, and Triton reads its GPUs no more often"
-        failures = self.pages.failures if self.pages else []
-        return gpu_use(UTILISATION, readings, damage=damage, nothing="; ".join(failures[:1]) or nothing)
+        return gpu_use(UTILISATION, readings, damage=damage, nothing=_why_none(self.samples))
 
     def _gpu_of_nvml(self, readings: Sequence[Reading]) -> GpuUse:
         if self.gpus is None:
             return gpu_use("nvml", [], nothing=self.no_nvml or "nothing tells of this side's GPU")
-        nothing = f"the step ended within {NVML_LOOKS_BACK_S:g} s, the time that NVML looks back"
-        return gpu_use("nvml", readings, nothing="; ".join(self.gpus.failures[:1]) or nothing)
+        return gpu_use("nvml", readings, nothing=_why_none(self.gpus))
+
+
+def _why_none(sampler: Sampler[Any] | None) -> str:
+    if sampler is not None and sampler.failures:
+        return sampler.failures[0]
+    return f"the step ended before its first sample, {SAMPLE_S:g} s after its begin"

@@ -28,8 +28,8 @@ LOSSES: Mapping[str, Loss] = {
     **dict.fromkeys(
         ("invalid-argument", "not-found", "unimplemented", "unauthenticated", "permission-denied"), "refused"
     ),
-    **dict.fromkeys(("certificate", "tls", "not-grpc", "not-http", "client"), "refused"),
-    **dict.fromkeys(("http-400", "http-401", "http-403", "http-404", "http-405", "http-413"), "refused"),
+    **dict.fromkeys(("certificate", "tls", "not-grpc", "not-http", "client", "shared-memory"), "refused"),
+    **{f"http-{status}": "refused" for status in range(400, 500)},
     **dict.fromkeys(("unavailable", "connection", "http-502", "http-503", "http-504"), "unreachable"),
     **dict.fromkeys(("internal", "unknown", "http-500"), "error"),
     "resource-exhausted": "unreachable",
@@ -53,7 +53,7 @@ placed in this order is as much as can be placed at all.
 """
 
 UNCOUNTED: Mapping[Loss, str] = {
-    "refused": "refused at once, which Triton counts nowhere",
+    "refused": "that were refused at once, which Triton counts nowhere",
     "unreachable": "that did not reach the model, which Triton counts nowhere",
     "deadline": "that did not reach the model before the client's deadline",
     "cancelled": "that were cancelled before they reached the model",

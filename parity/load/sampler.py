@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -13,14 +12,13 @@ T = TypeVar("T")
 
 
 class Sampler(Generic[T]):
-    """Awaits `read` every `interval_s`, first after `first_s`; a reading that fails ends nothing.
+    """Awaits `read` again and again, with `interval_s` before each; a reading that fails ends nothing.
 
     Runs as a task of the event loop that `start` is called in, so `read` must not block it.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[T]], *, first_s: float, interval_s: float) -> None:
+    def __init__(self, read: Callable[[], Awaitable[T]], interval_s: float) -> None:
         self.read = read
-        self.first_s = first_s
         self.interval_s = interval_s
         self.readings: list[T] = []
         self.failures: list[str] = []
@@ -36,15 +34,13 @@ class Sampler(Generic[T]):
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
         return self.readings
 
     async def _run(self) -> None:
-        await asyncio.sleep(self.first_s)
         while True:
+            await asyncio.sleep(self.interval_s)
             try:
                 self.readings.append(await self.read())
             except Exception as error:  # noqa: BLE001  # what is observed must not end because it was not seen
                 self.failures.append(first_line(error))
-            await asyncio.sleep(self.interval_s)

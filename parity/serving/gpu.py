@@ -20,10 +20,6 @@ from parity.serving.prometheus import Scrape
 from parity.visible import one_line
 
 UTILISATION: Literal["nv_gpu_utilization"] = "nv_gpu_utilization"
-TRITON_READS_S = 2.0
-"""Triton reads its GPUs so often (`--metrics-interval-ms`): what it shows earlier is of the time before."""
-NVML_LOOKS_BACK_S = 1.0
-"""NVML's utilisation is of at most the last second."""
 PREFIXES = ("nv_gpu_", "nv_energy_")
 NO_GPU = "no GPU"
 
