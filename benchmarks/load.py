@@ -1,0 +1,278 @@
+"""What the load generator itself costs, as ratios against bare loops in the same run.
+
+    nox -s benchmarks
+
+The server is the embedded Triton with a model that answers at once: it returns rows that do not depend on
+the pixels, of the shape of the demo's YOLO26n. It shares the cores with its client, for both of a pair.
+
+- `requests`: `parity load` with work `tensor` against tritonclient's asynchronous client that sends one
+  tensor again and again, at the same concurrency to the same server. Goal: at least 0.9.
+- `pictures`: work `image` on a path that answers without a server, against decoding and letterboxing the
+  same files on as many threads. This is what the generator adds to the client's own work. Goal: at least 0.9.
+- `served_pictures`: work `image` on the Triton, against the same bare loop. Here the tensors go through
+  gRPC, and the server takes its part of the cores. Goal: at least 0.9 too, on a machine that has the cores.
+
+Runs alternate (A B A B), and the median of the ratios of neighbours counts, since machines drift.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+from typing_extensions import Self
+
+from benchmarks.paths import context
+from parity import policies, runners
+from parity.config import RunFile, RunnerConfig, load
+from parity.dataset import Dataset, ImageRecord
+from parity.dataset import load as load_dataset
+from parity.load.plan import LoadPlan, StepRules, closed
+from parity.load.run import LoadRun, cores, run_load
+from parity.runners import ImageResult, RunnerContext
+from parity.runners.preprocess import preprocess
+from parity.runners.target import Target
+from parity.serving.environment import prepare
+from parity.serving.evidence import Work
+from parity.serving.triton import EmbeddedTriton, ServedModel
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = "yolo26"
+GOAL = 0.9
+ROWS = 300
+
+
+def instant_model(folder: Path, size: tuple[int, int]) -> ServedModel:
+    """A model of YOLO26n's tensors that reads one value of its input and answers the same rows to all."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    rows = np.zeros((1, ROWS, 6), np.float32)
+    rows[0, :20] = [10, 10, 60, 60, 0.9, 0]
+    constants = {"begin": [0, 0, 0], "end": [1, 1, 1], "axes": [1, 2, 3], "flat": [-1, 1, 1]}
+    nodes = [
+        helper.make_node("Slice", ["images", "begin", "end", "axes"], ["pixel"]),
+        helper.make_node("Reshape", ["pixel", "flat"], ["column"]),
+        helper.make_node("Mul", ["column", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "rows"], ["output0"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "instant",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, *size])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["n", ROWS, 6])],
+        [
+            numpy_helper.from_array(rows, "rows"),
+            numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
+            *(numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = folder / "instant.onnx"
+    path.write_bytes(model.SerializeToString())
+    config = f"""
+name: "{NAME}"
+backend: "python"
+max_batch_size: 8
+input {{ name: "images" data_type: TYPE_FP32 dims: [3, {size[0]}, {size[1]}] }}
+output {{ name: "output0" data_type: TYPE_FP32 dims: [{ROWS}, 6] }}
+instance_group {{ count: 1 kind: KIND_CPU }}
+"""
+    return ServedModel(name=NAME, onnx=path, config=config)
+
+
+class InProcess:
+    """The client's own work of the path to Triton, with nothing behind it."""
+
+    def __init__(self, given: RunnerContext) -> None:
+        self.model = given.model
+
+    @property
+    def endpoint(self) -> str:
+        """For messages."""
+        return "in process"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """There is nothing to close."""
+
+    def encode(self, image: ImageRecord, file: bytes) -> Any:
+        """What the bare loop does for a picture, and nothing else."""
+        return prepared(self.model, file)
+
+    async def send(self, payload: Any) -> None:
+        """Answer at once, after a turn of the event loop."""
+        await asyncio.sleep(0)
+
+    def decode(self, image: ImageRecord, payload: Any, answer: None) -> ImageResult:
+        """No boxes."""
+        return ImageResult(image_id=image.image_id)
+
+
+def prepared(model: Any, file: bytes) -> Any:
+    """Decode a file and make the network's input of it."""
+    pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+    return preprocess(np.asarray(pixels, np.uint8), model.input_size, model.resize)
+
+
+def bare_pictures(model: Any, files: list[bytes], seconds: float) -> float:
+    """Pictures decoded and letterboxed a second, on a thread for each core."""
+    end = time.perf_counter() + seconds
+    numbers = count()
+
+    def work() -> int:
+        done = 0
+        while time.perf_counter() < end:
+            prepared(model, files[next(numbers) % len(files)])
+            done += 1
+        return done
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(cores()) as pool:
+        total = sum(each.result() for each in [pool.submit(work) for _ in range(cores())])
+    return total / (time.perf_counter() - began)
+
+
+def bare_requests(url: str, size: tuple[int, int], concurrency: int, seconds: float) -> float:
+    """Answers a second that tritonclient's asynchronous client gets when it resends one tensor."""
+
+    async def main() -> float:
+        from tritonclient import grpc
+        from tritonclient.grpc import aio
+
+        tensor = grpc.InferInput("images", [1, 3, *size], "FP32")
+        tensor.set_data_from_numpy(np.full((1, 3, *size), 0.5, np.float32))
+        wanted = [grpc.InferRequestedOutput("output0")]
+        async with aio.InferenceServerClient(url) as client:
+            end = time.perf_counter() + seconds
+
+            async def one() -> int:
+                done = 0
+                while time.perf_counter() < end:
+                    result = await client.infer(NAME, [tensor], outputs=wanted)
+                    result.as_numpy("output0")
+                    done += 1
+                return done
+
+            began = time.perf_counter()
+            total = sum(await asyncio.gather(*(one() for _ in range(concurrency))))
+            return total / (time.perf_counter() - began)
+
+    return asyncio.run(main())
+
+
+def loaded(
+    target: Target, given: RunnerContext, dataset: Dataset, work: Work, concurrency: int, seconds: float
+) -> float:
+    """Answers a second of one step of `parity load`."""
+    rules = StepRules(
+        warmup_requests=0,
+        warmup_s=0.2,
+        window_s=seconds / 5,
+        least_requests=1 << 40,  # so that the step takes its whole time
+        most_s=seconds,
+    )
+    run = LoadRun()
+    plan = LoadPlan(loads=(closed(concurrency),), turns=1, work=work, rules=rules, most_images=64)
+    run_load(run, plan, {"candidate": target}, dataset.images, given.reader)
+    (step,) = run.steps
+    if step.throughput is None or step.failed:
+        raise SystemExit(f"the load failed: {step.failed}")
+    return step.throughput.value
+
+
+def compared(bare: Callable[[], float], ours: Callable[[], float], rounds: int) -> dict[str, Any]:
+    """Rates of both, in turn, and the median of the neighbours' ratios."""
+    rows = [{"bare_per_s": bare(), "parity_per_s": ours()} for _ in range(rounds)]
+    ratios = [row["parity_per_s"] / row["bare_per_s"] for row in rows]
+    return {"rounds": rows, "ratios": ratios, "ratio": statistics.median(ratios), "goal": GOAL}
+
+
+def measure(run_file: RunFile, dataset: Dataset, given: argparse.Namespace) -> dict[str, Any]:
+    """All parts, on one server."""
+    made = context(run_file, NAME, dataset)
+    size = made.model.input_size
+    chosen = dataset.images[:: max(1, len(dataset.images) // 64)][:64]
+    files = [image.path.read_bytes() for image in chosen]
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+        place = Path(folder)
+        served = instant_model(place, size)
+        with EmbeddedTriton([served], prepare(made.cache), place / "triton.log") as server:
+            config = RunnerConfig(runner="triton", settings={"url": server.grpc_url})
+            runner: Any = runners.create(config, made)
+            with runner:
+                return {
+                    "requests": {
+                        str(concurrency): compared(
+                            lambda at=concurrency: bare_requests(server.grpc_url, size, at, given.seconds),  # type: ignore[misc]
+                            lambda at=concurrency: loaded(  # type: ignore[misc]
+                                runner.target(), made, dataset, "tensor", at, given.seconds
+                            ),
+                            given.rounds,
+                        )
+                        for concurrency in (1, 8)
+                    },
+                    "pictures": compared(
+                        lambda: bare_pictures(made.model, files, given.seconds),
+                        lambda: loaded(InProcess(made), made, dataset, "image", 4 * cores(), given.seconds),
+                        given.rounds,
+                    ),
+                    "served_pictures": compared(
+                        lambda: bare_pictures(made.model, files, given.seconds),
+                        lambda: loaded(runner.target(), made, dataset, "image", 4 * cores(), given.seconds),
+                        given.rounds,
+                    ),
+                }
+
+
+def main() -> None:
+    """Measure, and write benchmarks/results/load.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "load.json")
+    given = parser.parse_args()
+    run_file = load(ROOT / "parity.toml", runners.SETTINGS, policies.phases())
+    dataset = load_dataset("street", run_file.datasets["street"])
+    before = [round(each, 1) for each in os.getloadavg()]
+    result = {
+        "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",
+        "python": platform.python_version(),
+        "load_before": before,
+        "seconds": given.seconds,
+        **measure(run_file, dataset, given),
+    }
+    for name, part in (
+        *((f"requests, {n} at a time", each) for n, each in result["requests"].items()),
+        ("pictures", result["pictures"]),
+        ("served pictures", result["served_pictures"]),
+    ):
+        print(f"{name:28} ratio {part['ratio']:.3f} (goal {part['goal']})")
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
