@@ -29,17 +29,18 @@ class Value(_Part):
 class Latency(_Part):
     """Latency of the answered requests of a step, ms. Failed requests are not in it."""
 
-    n: int = Field(ge=1)
-    mean: float
-    p50: Value
-    p90: Value
-    p95: Value
-    p99: Value
-    max: float
+    n: int | None = Field(ge=1, description="Null where imported evidence does not tell, as the next ones.")
+    mean: float | None
+    p50: Value | None
+    p90: Value | None
+    p95: Value | None
+    p99: Value | None
+    max: float | None
     confidence: float
-    histogram: str = Field(
+    histogram: str | None = Field(
         description="HdrHistogram of microseconds, in its V2 encoding, to merge and redraw."
     )
+    over_top: int = Field(0, ge=0, description="Answers slower than the histogram's top, recorded at it.")
 
 
 class ServerSplit(_Part):
@@ -70,6 +71,18 @@ class GpuUse(_Part):
     reason: str = Field("", description="Why there is nothing, or what is damaged about it.")
 
 
+class ClientSplit(_Part):
+    """Where a client's time goes, mean ms of an answered request. With work `tensor` it only sends.
+
+    Where waiting is not small, the client's own cores are the bottleneck and not the server.
+    """
+
+    waiting_ms: float = Field(description="For a thread that encodes or decodes.")
+    encoding_ms: float
+    sending_ms: float = Field(description="From sending to the answer, over the network and in the server.")
+    decoding_ms: float
+
+
 class LoadStep(_Part):
     """One step of a load run: one side under one load, in one turn (A B A B)."""
 
@@ -79,16 +92,31 @@ class LoadStep(_Part):
     concurrency: int | None = Field(description="Requests under way at a time; null for an open loop.")
     rate: float | None = Field(description="Requests a second that were meant to be sent; null when closed.")
     arrivals: Literal["constant", "poisson"] | None
-    warmup_requests: int = Field(ge=0, description="Sent before, and in none of the numbers.")
-    seconds: float = Field(ge=0, description="Length of the measured part.")
-    sent: int = Field(ge=0)
-    ok: int = Field(ge=0)
-    failed: dict[str, int] = Field(description="Requests without a usable answer, by reason.")
+    warmup_requests: int | None = Field(
+        ge=0,
+        description="Sent before, and in none of the numbers; null where imported evidence does not tell, "
+        "as the next ones.",
+    )
+    seconds: float | None = Field(ge=0, description="Length of the measured part.")
+    sent: int | None = Field(
+        ge=0,
+        description="Requests that were meant to be sent in the measured part: `ok` and `failed` together.",
+    )
+    ok: int | None = Field(ge=0)
+    failed: dict[str, int] = Field(
+        description="Requests without a usable answer, by reason; says nothing where `sent` is null."
+    )
     latency: Latency | None = Field(description="Null when nothing was answered.")
-    throughput: Value | None
+    throughput: Value | None = Field(
+        description="Usable answers a second that arrived in the measured part, whenever they were sent."
+    )
     stable: bool
     stability: str = Field(description="What was looked at, and why the step ended.")
     late_sends: int = Field(0, ge=0, description="Open loop: requests sent over 1 ms after their time.")
+    checked: int | None = Field(
+        None, ge=0, description="Answers that were decoded: all with work `image`, else a sample."
+    )
+    client: ClientSplit | None = None
     server: ServerSplit | None = None
     gpu: GpuUse | None = None
 

@@ -1,0 +1,1 @@
+"""Load on both served paths: requests sent, latency measured, and what can honestly be said of it."""
