@@ -103,15 +103,20 @@ class _Path:
         self._in_a_row = 0
         self._lock = threading.Lock()
 
-    @property
     def broken(self) -> bool:
         """Whether it failed so often that nothing more is sent."""
         return self._in_a_row >= FAILURES_IN_A_ROW
 
     def ask(self, inputs: Sequence[Input]) -> list[ImageResult]:
         """One answer an input, or none at all."""
-        if self.broken:
+        if self.broken():
             return []
+        answers = self._try(inputs)
+        if not answers and self.broken() and len(inputs) > 1:
+            self._try(inputs[:1])  # which may be answered all the same, and then only batches are refused
+        return answers
+
+    def _try(self, inputs: Sequence[Input]) -> list[ImageResult]:
         try:
             output = self.runner.infer(np.stack([each.tensor for each in inputs]))
             if len(output) != len(inputs):
@@ -225,7 +230,7 @@ def _judged(
     names = dict.fromkeys(inputs[check.place].image.file_name for check in differing)
     problems += [f"{check.where}: {unusable(check.found)}" for check in damaged[:1]]
     problems += [f"{path.failed} requests without an answer, first {path.problem}"] if path.failed else []
-    problems += ["the path broke, and the other requests were not sent"] if path.broken else []
+    problems += ["the path broke, and the other requests were not sent"] if path.broken() else []
     return BatchInvariance(
         images=len(usable),
         max_batch=max_batch,

@@ -25,8 +25,10 @@ from parity.criteria.map_variance import MapVariance
 from parity.criteria.metrics_available import MetricsAvailable
 from parity.criteria.noise_floor import NoiseFloor
 from parity.criteria.operating_point import FlipRate, OperatingPoint
+from parity.criteria.p95_latency import P95Latency
 from parity.criteria.reference_agreement import BoxDrift, PseudoTruth, ReferenceAgreement
 from parity.criteria.rollback_drill import RollbackDrill
+from parity.criteria.throughput import Throughput
 from parity.criteria.worst_class import WorstClass
 
 __all__ = [
@@ -54,6 +56,8 @@ _ALL: tuple[Criterion, ...] = (
     PseudoTruth(),
     ConfidenceShift(),
     NoiseFloor(),
+    P95Latency(),
+    Throughput(),
     ErrorRate(),
     GpuUtilisation(),
     MetricsAvailable(),

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from parity.criteria.base import Outcome, Parameters, Sense
-from parity.criteria.serving import Finding, ServingCriterion, inconclusive, of_side
+from parity.criteria.serving import Finding, ServingCriterion, inconclusive, load_name, named, of_side
 from parity.serving.evidence import LoadStep, ServingEvidence
 from parity.statistics import binomial_upper_bound
 
@@ -42,15 +42,19 @@ class ErrorRate(ServingCriterion):
 
     def find(self, serving: ServingEvidence, parameters: ErrorRateParameters) -> Finding:
         """Judge the candidate's requests; the reference's are told beside them."""
-        requests, failures = _counts(of_side(serving, "candidate"))
+        mine = of_side(serving, "candidate")
+        untold = [load_name(step) for step in mine if step.sent is None or step.ok is None]
+        if untold:
+            return inconclusive(f"How many requests failed is not known at {named(untold)}.")
+        requests, failures = _counts(mine)
         if requests == 0:
             return inconclusive("The candidate was sent no request.")
         limit, confidence = parameters.limit_percent / 100, parameters.confidence
         rate, bound = failures / requests, binomial_upper_bound(failures, requests, confidence)
-        before = _counts(of_side(serving, "reference"))
+        others = _counts(of_side(serving, "reference"))
         seen = (
-            f"{failures} of the candidate's {requests:,} requests failed"
-            f"{_reasons(of_side(serving, 'candidate'))}, of the reference's {before[1]} of {before[0]:,}"
+            f"{failures} of the candidate's {requests:,} requests failed{_reasons(mine)}, "
+            f"{others[1]} of the reference's {others[0]:,}"
         )
         if rate >= limit:
             outcome = Outcome.FAIL
@@ -91,9 +95,9 @@ def requests_that_would_pass(failures: int, limit: float, confidence: float) -> 
 
 
 def _counts(steps: list[LoadStep]) -> tuple[int, int]:
-    """Requests and failures. A request that is in neither count of its step was never answered either."""
-    requests = sum(max(step.sent, step.ok + sum(step.failed.values())) for step in steps)
-    return requests, requests - sum(step.ok for step in steps)
+    """Requests and failures. One that was sent and is in neither count was never answered either."""
+    requests = sum(max(step.sent or 0, (step.ok or 0) + sum(step.failed.values())) for step in steps)
+    return requests, requests - sum(step.ok or 0 for step in steps)
 
 
 def _reasons(steps: list[LoadStep]) -> str:

@@ -58,7 +58,8 @@ def _decide(drill: Drill, seconds: float | None, parameters: RollbackDrillParame
         )
     if tuple(step.name for step in drill.steps) != DRILL_STEPS or seconds is None:
         lacking = [name for name in DRILL_STEPS if name not in {step.name for step in drill.steps}]
-        return Outcome.INCONCLUSIVE, f"The drill's steps are not all there in their order: {named(lacking)}."
+        told = f"lacks: {named(lacking)}" if lacking else "has its steps twice or not in their order"
+        return Outcome.INCONCLUSIVE, f"The drill {told}."
     if seconds > parameters.limit_seconds:
         return Outcome.FAIL, f"The way back took {seconds:.1f} s, limit {parameters.limit_seconds:g} s."
     if drill.images < parameters.least_images:

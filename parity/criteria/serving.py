@@ -95,6 +95,8 @@ def largest(deviation: Deviation | None) -> str:
     """A sentence about the largest difference, or nothing."""
     if deviation is None:
         return ""
+    if deviation.score == deviation.box_pixels == 0:
+        return " None differs at all."
     return f" The largest is {amount(deviation.score, deviation.box_pixels)}: {deviation.where}."
 
 

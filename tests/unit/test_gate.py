@@ -8,8 +8,9 @@ from itertools import product
 import pytest
 
 from parity import gate, policies
-from parity.criteria import Outcome
+from parity.criteria import CRITERIA, Outcome, PairEvidence
 from parity.errors import UsageError
+from tests import serving_samples
 from tests.unit.criteria.test_criteria import GOOD
 
 
@@ -35,6 +36,39 @@ def test_judge_gives_every_criterion_of_the_policy_in_order() -> None:
     assert gate.verdict([r.outcome for r in results]) is Outcome.PASS
     worse = gate.judge(policy, replace(GOOD, candidate_answered=frozenset()))
     assert gate.verdict([r.outcome for r in worse]) is Outcome.FAIL
+
+
+def test_a_policy_falls_into_the_parts_that_each_command_can_judge() -> None:
+    policy = policies.load("rehearsal")
+    answers, told = gate.part(policy, "answers")
+    serving, other = gate.part(policy, "serving")
+    assert {**answers.criteria, **serving.criteria} == policy.criteria
+    assert not answers.criteria.keys() & serving.criteria.keys()
+    assert all(CRITERIA[name].needs == "answers" for name in answers.criteria)
+    assert all(name in told for name in serving.criteria)
+    assert "`parity load`" in told
+    assert all(name in other for name in answers.criteria)
+    assert "`parity run`" in other
+
+
+def test_nothing_is_said_where_everything_is_judged() -> None:
+    policy = policies.parse('phase = "x"\n[criteria.image_coverage]', where="x")
+    assert gate.part(policy, "answers") == (policy, "")
+
+
+def test_a_policy_without_criteria_for_a_command_is_inconclusive_there() -> None:
+    policy = policies.parse('phase = "x"\n[criteria.error_rate]', where="x")
+    mine, told = gate.part(policy, "answers")
+    assert gate.judge(mine, GOOD) == []
+    assert gate.verdict([]) is Outcome.INCONCLUSIVE
+    assert "error_rate" in told
+
+
+def test_evidence_of_serving_alone_passes_no_criterion_that_needs_answers() -> None:
+    alone = PairEvidence.of_serving(serving_samples.serving())
+    for name, criterion in CRITERIA.items():
+        outcome = criterion.judge(alone, criterion.parameters()).outcome
+        assert outcome is (Outcome.PASS if criterion.needs == "serving" else Outcome.INCONCLUSIVE), name
 
 
 def test_exit_codes_are_those_of_the_design() -> None:

@@ -15,6 +15,7 @@ from parity.criteria import CRITERIA, ClassEvidence, CriterionResult, Estimate, 
 from parity.criteria.box_agreement import BoxAgreementParameters
 from parity.criteria.limits import EstimateCriterion, keeps
 from parity.criteria.map_variance import MapVarianceParameters
+from tests import serving_samples
 
 IDS = frozenset(range(1000))
 GOOD_VALUES = {"within": 0.0, "at_least": 99.9, "at_most": 0.1}
@@ -63,6 +64,7 @@ GOOD = PairEvidence(
         for criterion in CRITERIA.values()
         if isinstance(criterion, EstimateCriterion)
     },
+    serving=serving_samples.serving(),
 )
 
 
@@ -98,6 +100,7 @@ def test_no_data_is_never_pass(name: str) -> None:
         compared=0,
         classes=(),
         estimates={},
+        serving=None,
     )
     result = judge(name, nothing)
     assert result.outcome is Outcome.INCONCLUSIVE

@@ -14,7 +14,7 @@ from parity.report.html import render_html
 from parity.report.schema import read_json
 from parity.report.serving import LATENCY_COLUMNS, latency_plot, latency_rows, load_of
 from tests import report_samples as samples
-from tests.serving_samples import serving, step
+from tests.serving_report_samples import serving, step
 
 
 @pytest.fixture

@@ -1,0 +1,461 @@
+"""Criteria of serving: no data, one request, damaged numbers, a missing side, unequal loads, on the limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from parity.criteria import CRITERIA, CriterionResult, Outcome, PairEvidence
+from parity.criteria.error_rate import requests_that_would_pass
+from parity.serving.evidence import (
+    Deviation,
+    DrillStep,
+    GpuUse,
+    LoadStep,
+    ServingEvidence,
+    SideName,
+    Value,
+)
+from parity.statistics import binomial_upper_bound
+from tests import serving_samples as good
+
+SERVING = sorted(name for name, criterion in CRITERIA.items() if criterion.needs == "serving")
+LOAD_RATIOS = ["p95_latency", "throughput"]
+PASS, FAIL, INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
+
+
+def judge(name: str, serving: ServingEvidence, **parameters: float) -> CriterionResult:
+    criterion = CRITERIA[name]
+    return criterion.judge(PairEvidence.of_serving(serving), criterion.parameters(**parameters))
+
+
+def spoilt(change: Callable[[LoadStep], dict[str, Any] | None]) -> ServingEvidence:
+    """Good evidence with some fields of some steps changed, or, for None, with the step left out."""
+    changes = [(step, change(step)) for step in good.steps()]
+    return good.serving(steps=[s.model_copy(update=c) for s, c in changes if c is not None])
+
+
+def at(side: SideName, concurrency: int, **changes: Any) -> ServingEvidence:
+    return spoilt(lambda step: changes if (step.side, step.concurrency) == (side, concurrency) else {})
+
+
+def test_there_are_nine_and_the_sets_do_not_overlap() -> None:
+    assert SERVING == [
+        "accuracy_under_load", "batch_invariance", "error_rate", "gpu_utilisation", "ledger_reconciles",
+        "metrics_available", "p95_latency", "rollback_drill", "throughput",
+    ]  # fmt: skip
+    assert {criterion.needs for criterion in CRITERIA.values()} == {"answers", "serving"}
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_evidence_without_anything_is_never_pass(name: str) -> None:
+    empty = good.serving(
+        steps=[], metrics=[], reconciliation=None, batches=None, under_load=[], drill=None, images=0
+    )
+    result = judge(name, empty)
+    assert result.outcome is INCONCLUSIVE
+    assert result.observed is None
+    assert result.message.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["p95_latency", "throughput", "error_rate"])
+def test_one_request_is_never_pass(name: str) -> None:
+    one = {"sent": 1, "ok": 1, "latency": good.latency(10.0, n=1)}
+    assert judge(name, spoilt(lambda step: one)).outcome is INCONCLUSIVE
+
+
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+@pytest.mark.parametrize("name", [*LOAD_RATIOS, "gpu_utilisation", "accuracy_under_load"])
+def test_a_missing_side_is_never_pass(name: str, side: SideName) -> None:
+    other: SideName = "candidate" if side == "reference" else "reference"
+    evidence = spoilt(lambda step: None if step.side == side else {}).model_copy(
+        update={"under_load": [good.under_load(other)]}
+    )
+    result = judge(name, evidence)
+    assert result.outcome is INCONCLUSIVE
+    assert side in result.message
+
+
+@pytest.mark.parametrize("name", [*LOAD_RATIOS, "gpu_utilisation"])
+def test_loads_that_only_one_side_had_are_named(name: str) -> None:
+    evidence = spoilt(lambda step: None if (step.side, step.concurrency) == ("candidate", 4) else {})
+    result = judge(name, evidence)
+    assert result.outcome is INCONCLUSIVE
+    assert "concurrency 4" in result.message or name == "gpu_utilisation"
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_is_no_evidence(poison: float) -> None:
+    for build in (
+        lambda: Value(value=poison),
+        lambda: GpuUse(source="nvml", samples=1, mean=poison, max=0.5),
+        lambda: Deviation(score=poison, box_pixels=0, lowest_iou=None, where=""),
+        lambda: DrillStep(name="switch off", seconds=poison, ok=True, message=""),
+        lambda: good.batches(noise_score=poison),
+    ):
+        with pytest.raises(ValidationError):
+            build()
+
+
+# Ratios under load.
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_a_faster_candidate_passes_and_the_worst_load_is_told(name: str) -> None:
+    result = judge(name, good.serving())
+    assert result.outcome is PASS
+    assert result.observed == pytest.approx(0.5 if name == "p95_latency" else 2.0, rel=0.03)
+    assert result.interval is not None
+    assert result.interval[0] < (result.observed or 0) < result.interval[1]
+    assert result.n == 12 * good.ANSWERS
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_a_slower_candidate_fails_at_one_load_alone(name: str) -> None:
+    slow = at("candidate", 4, latency=good.latency(30.0), throughput=Value(value=60.0))
+    result = judge(name, slow)
+    assert result.outcome is FAIL
+    assert "4 at a time" in result.message
+    assert "1 at a time" not in result.message
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_a_candidate_that_is_slower_by_chance_is_inconclusive(name: str) -> None:
+    """Its ratio goes up and down from turn to turn, around a little over the limit."""
+
+    def shaky(step: LoadStep) -> dict[str, Any]:
+        pace = 1.01 + 0.05 * (step.turn - 1) if step.side == "candidate" else 1.0
+        return {"latency": good.latency(20 * pace), "throughput": Value(value=100 / pace)}
+
+    result = judge(name, spoilt(shaky))
+    assert result.outcome is INCONCLUSIVE
+    assert "more turns" in result.message
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_exactly_on_the_limit_is_not_above_and_not_below(name: str) -> None:
+    same = {"latency": good.latency(20.0), "throughput": Value(value=100.0)}
+    result = judge(name, spoilt(lambda step: same))
+    assert result.observed == 1.0
+    assert result.outcome is PASS
+
+
+def test_the_policy_may_allow_some_loss() -> None:
+    loss = at("candidate", 4, throughput=Value(value=95.0)).model_copy()
+    level = spoilt(lambda s: {"throughput": Value(value=95.0 if s.side == "candidate" else 100.0)})
+    assert judge("throughput", level).outcome is FAIL
+    assert judge("throughput", level, limit_percent=5).outcome is PASS
+    assert judge("throughput", loss, limit_percent=90).outcome is PASS
+    slower = spoilt(lambda s: {"latency": good.latency(21.0 if s.side == "candidate" else 20.0)})
+    assert judge("p95_latency", slower).outcome is FAIL
+    assert judge("p95_latency", slower, limit_ratio=1.05).outcome is PASS
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stable": False, "stability": "it rose all the time"}, "it rose all the time"),
+        (
+            {"latency": None, "throughput": None, "ok": 0, "failed": {"unavailable": 9}},
+            "nothing was answered",
+        ),
+        ({"latency": good.latency(10, n=199)}, "199 answers"),
+        ({"ok": 980, "failed": {"deadline": 20}}, "20 of 1000 requests failed"),
+        ({"ok": None, "sent": None}, "not known"),
+    ],
+)
+def test_a_step_that_cannot_be_relied_on_is_never_pass(
+    name: str, changes: dict[str, Any], words: str
+) -> None:
+    result = judge(name, at("candidate", 4, **changes))
+    assert result.outcome is INCONCLUSIVE
+    assert words in result.message
+    assert "candidate at concurrency 4" in result.message
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_one_turn_alone_has_no_interval(name: str) -> None:
+    result = judge(name, spoilt(lambda step: {} if step.turn == 0 else None))
+    assert result.outcome is INCONCLUSIVE
+    assert result.interval is None
+    assert result.observed is not None
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_bare_tensors_do_not_compare(name: str) -> None:
+    result = judge(name, good.serving(work="tensor"))
+    assert result.outcome is INCONCLUSIVE
+    assert "tensors" in result.message
+
+
+def test_an_open_loop_tells_latency_and_no_throughput() -> None:
+    opened = [good.load_step(side, None, turn) for turn in range(3) for side in ("reference", "candidate")]
+    evidence = good.serving(steps=opened)
+    assert judge("p95_latency", evidence).outcome is PASS
+    assert judge("throughput", evidence).outcome is INCONCLUSIVE
+
+
+# Errors.
+
+
+def of_errors(ok: int, **failed: int) -> ServingEvidence:
+    sent = ok + sum(failed.values())
+    return good.serving(
+        steps=[good.load_step("candidate", sent=sent, ok=ok, failed=failed), good.load_step("reference")]
+    )
+
+
+def test_three_thousand_requests_without_an_error_are_needed() -> None:
+    assert requests_that_would_pass(0, 0.001, 0.95) == 2995
+    assert judge("error_rate", of_errors(2995)).outcome is PASS
+    almost = judge("error_rate", of_errors(2994))
+    assert almost.outcome is INCONCLUSIVE
+    assert "about 1 more requests" in almost.message
+    assert "about 1,995 more requests" in judge("error_rate", of_errors(1000)).message
+
+
+@pytest.mark.parametrize("failures", [0, 1, 7, 100])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
+def test_the_number_that_would_pass_is_the_least(failures: int, confidence: float) -> None:
+    needed = requests_that_would_pass(failures, 0.001, confidence)
+    assert binomial_upper_bound(failures, needed, confidence) < 0.001
+    assert binomial_upper_bound(failures, needed - 1, confidence) >= 0.001
+
+
+def test_errors_at_the_limit_fail_and_are_counted_by_reason() -> None:
+    result = judge("error_rate", of_errors(9990, unavailable=7, deadline=3))
+    assert result.outcome is FAIL
+    assert result.observed == pytest.approx(0.1)
+    assert "3 deadline, 7 unavailable" in result.message
+
+
+def test_errors_under_the_limit_take_more_requests() -> None:
+    result = judge("error_rate", of_errors(4000, deadline=1))
+    assert result.outcome is INCONCLUSIVE
+    assert judge("error_rate", of_errors(20_000, deadline=1)).outcome is PASS
+
+
+def test_what_was_not_sent_or_never_ended_counts_as_failed() -> None:
+    unsent = good.load_step("candidate", sent=5000, ok=4000, failed={"not-sent": 1000})
+    assert judge("error_rate", good.serving(steps=[unsent])).outcome is FAIL
+    beside = good.load_step("candidate", sent=4000, ok=4000, failed={"not-sent": 1000})
+    assert judge("error_rate", good.serving(steps=[beside])).observed == pytest.approx(20)
+    vanished = good.load_step("candidate", sent=5000, ok=4000, failed={})
+    assert judge("error_rate", good.serving(steps=[vanished])).observed == pytest.approx(20)
+
+
+def test_the_references_errors_are_told_and_not_judged() -> None:
+    result = judge("error_rate", at("reference", 4, ok=0, failed={"http-503": 1000}))
+    assert result.outcome is PASS
+    assert "3000 of the reference's 6,000" in result.message
+
+
+def test_imported_steps_without_counts_show_no_error_rate() -> None:
+    result = judge("error_rate", at("candidate", 4, sent=None, ok=None))
+    assert result.outcome is INCONCLUSIVE
+    assert "not known" in result.message
+
+
+# GPU.
+
+
+def of_gpu(side: SideName, concurrency: int, **changes: Any) -> ServingEvidence:
+    fields = {"source": "nvml", "samples": 20, "mean": 0.5, "max": 0.9, "reason": "", **changes}
+    return at(side, concurrency, gpu=GpuUse(**fields))
+
+
+def test_one_request_at_a_time_is_no_concurrency() -> None:
+    result = judge("gpu_utilisation", good.serving())
+    assert result.outcome is PASS
+    assert result.n == 3, "one pair of steps a turn, at a concurrency of 4"
+    assert judge("gpu_utilisation", of_gpu("candidate", 1, mean=0.0)).outcome is PASS
+
+
+def test_a_gpu_that_is_not_busier_fails() -> None:
+    assert judge("gpu_utilisation", of_gpu("candidate", 4, mean=0.2)).outcome is FAIL
+    same = of_gpu("candidate", 4, mean=0.3)
+    assert judge("gpu_utilisation", same).outcome is FAIL, "the same is not higher"
+
+
+def test_a_gpu_that_is_busier_in_some_turns_only_is_inconclusive() -> None:
+    def mixed(step: LoadStep) -> dict[str, Any]:
+        mean = 0.3 if step.side == "reference" else (0.9, 0.9, 0.29)[step.turn]
+        return {"gpu": GpuUse(source="nvml", samples=20, mean=mean, max=0.9)}
+
+    result = judge("gpu_utilisation", spoilt(mixed))
+    assert result.outcome is INCONCLUSIVE
+    assert "turn 2" in result.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"source": "none", "samples": 0, "mean": None, "max": None, "reason": "no driver"}, "no driver"),
+        ({"mean": 55.0}, "damaged, a utilisation of 55.0"),
+        ({"mean": 0.5, "max": 1.01}, "damaged"),
+        ({"mean": -0.1}, "damaged"),
+        ({"mean": None, "max": None, "reason": "3 values outside 0 to 1"}, "3 values outside"),
+        ({"samples": 4}, "4 readings"),
+    ],
+)
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+def test_a_gpu_that_is_not_known_is_never_pass(side: SideName, changes: dict[str, Any], words: str) -> None:
+    result = judge("gpu_utilisation", of_gpu(side, 4, **changes))
+    assert result.outcome is INCONCLUSIVE
+    assert words in result.message
+
+
+# Metrics.
+
+
+def without_gpu(**changes: Any) -> ServingEvidence:
+    nothing = GpuUse(source="none", samples=0, mean=None, max=None, reason="no GPU")
+    return spoilt(lambda step: {"gpu": nothing}).model_copy(update=changes)
+
+
+def test_a_missing_metric_and_one_that_stands_still_fail() -> None:
+    for spoiled in (
+        good.metric("nv_inference_queue_duration_us", present=False, moved=None),
+        good.metric("nv_inference_queue_duration_us", moved=False),
+    ):
+        result = judge("metrics_available", good.serving(metrics=[*good.serving().metrics, spoiled]))
+        assert result.outcome is FAIL
+        assert "nv_inference_queue_duration_us" in result.message
+        assert result.observed == 1
+
+
+def test_a_metric_that_need_not_move_passes() -> None:
+    still = good.metric("nv_inference_request_failure", moved=None)
+    assert judge("metrics_available", good.serving(metrics=[still])).outcome is PASS
+
+
+def test_metrics_of_a_gpu_are_missing_for_want_of_one() -> None:
+    missing = good.metric("nv_gpu_utilization", present=False, moved=None)
+    result = judge("metrics_available", without_gpu(metrics=[good.metric("nv_inference_count"), missing]))
+    assert result.outcome is INCONCLUSIVE
+    assert "nv_gpu_utilization" in result.message
+    assert judge("metrics_available", good.serving(metrics=[missing])).outcome is FAIL, "there is a GPU"
+    other = good.metric("nv_inference_count", present=False, moved=None)
+    assert judge("metrics_available", without_gpu(metrics=[missing, other])).outcome is FAIL
+
+
+# Batches.
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "words"),
+    [
+        ({"differing": 3, "differing_images": ["b.jpg"]}, FAIL, "b.jpg"),
+        ({"differing": 3, "differing_images": ["b.jpg"], "reason": "also"}, FAIL, "row 1"),
+        ({"failed": 2, "reason": "a batch of 8: refused"}, FAIL, "a batch of 8: refused"),
+        ({"reason": "a.jpg: unreadable"}, INCONCLUSIVE, "unreadable"),
+        ({"images": 3}, INCONCLUSIVE, "at least 4 images"),
+        ({"checks": 0, "largest": None}, INCONCLUSIVE, "images are needed"),
+        ({"concurrent": 0}, INCONCLUSIVE, "at the same time"),
+        ({"formed": None}, INCONCLUSIVE, "not known"),
+        ({"formed": {1: 64}}, INCONCLUSIVE, "put no concurrent requests together"),
+        ({"formed": {}}, INCONCLUSIVE, "put no concurrent requests together"),
+        ({"formed": None, "max_batch": 1}, PASS, "within noise"),
+        ({"noise_score": 0.011}, INCONCLUSIVE, "too much"),
+        ({"noise_pixels": 1.1, "differing": 9}, INCONCLUSIVE, "too much"),
+        ({"noise_score": 0.01, "noise_pixels": 1.0}, PASS, "within noise"),
+        ({"images": 4}, PASS, "4 images"),
+    ],
+)
+def test_batches(changes: dict[str, Any], outcome: Outcome, words: str) -> None:
+    result = judge("batch_invariance", good.serving(batches=good.batches(**changes)))
+    assert result.outcome is outcome
+    assert words in result.message
+
+
+# Under load.
+
+
+@pytest.mark.parametrize(
+    ("side", "changes", "outcome", "words"),
+    [
+        ("candidate", {"differing": 1, "differing_images": ["b.jpg"]}, FAIL, "b.jpg"),
+        ("reference", {"differing": 1, "differing_images": ["b.jpg"]}, INCONCLUSIVE, "b.jpg"),
+        ("candidate", {"compared": 29}, INCONCLUSIVE, "29 answers"),
+        ("candidate", {"compared": 30}, PASS, "30 answers"),
+        ("candidate", {"compared": 0, "images": 0, "largest": None}, INCONCLUSIVE, "0 answers"),
+        ("candidate", {"uncompared": ["c.jpg"]}, INCONCLUSIVE, "c.jpg"),
+        ("reference", {"uncompared": ["c.jpg"], "reason": "no answer"}, INCONCLUSIVE, "no answer"),
+        ("candidate", {"failed": 5}, PASS, "5 more failed"),
+        ("candidate", {"noise_pixels": 3.0, "differing": 1}, INCONCLUSIVE, "two quiet runs"),
+    ],
+)
+def test_under_load(side: SideName, changes: dict[str, Any], outcome: Outcome, words: str) -> None:
+    sides: list[SideName] = ["reference", "candidate"]
+    found = [good.under_load(each, **(changes if each == side else {})) for each in sides]
+    result = judge("accuracy_under_load", good.serving(under_load=found))
+    assert result.outcome is outcome
+    assert words in result.message
+
+
+def test_a_side_that_is_there_twice_is_never_pass() -> None:
+    twice = [good.under_load("candidate", differing=5), good.under_load("candidate")]
+    assert judge("accuracy_under_load", good.serving(under_load=twice)).outcome is INCONCLUSIVE
+
+
+# The ledger.
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "words"),
+    [
+        ({"unexplained": ["5 requests that only the server counted"]}, FAIL, "only the server"),
+        ({"resets": ["nv_inference_count"]}, INCONCLUSIVE, "began anew"),
+        ({"resets": ["nv_inference_count"], "unexplained": ["6000"]}, INCONCLUSIVE, "began anew"),
+        ({"cache_hits": 1}, INCONCLUSIVE, "cache"),
+        ({"cache_hits": 1, "unexplained": ["x"]}, FAIL, "x"),
+        ({"reason": "no scrape"}, INCONCLUSIVE, "no scrape"),
+        ({"server_success": None}, INCONCLUSIVE, "did not tell"),
+        ({"client_requests": 0, "client_ok": 0, "server_success": 0}, INCONCLUSIVE, "no request"),
+        ({"server_success": 5999}, FAIL, "5999 by the server"),
+        ({"client_ok": 5999}, FAIL, "5999 ended"),
+        ({"server_success": 6009, "explained": ["9 warm-up requests"]}, PASS, "9 warm-up"),
+        ({"client_ok": 5990, "client_failed": {"x": 10}, "server_success": 5990}, PASS, "5,990"),
+    ],
+)
+def test_ledger(changes: dict[str, Any], outcome: Outcome, words: str) -> None:
+    result = judge("ledger_reconciles", good.serving(reconciliation=good.reconciliation(**changes)))
+    assert result.outcome is outcome
+    assert words in result.message
+
+
+# The drill.
+
+
+def steps_of_drill(**changes: Any) -> list[DrillStep]:
+    return [
+        step.model_copy(update=changes if step.name == "answers go on" else {}) for step in good.drill().steps
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "words"),
+    [
+        ({}, PASS, "3.0 s after the switch"),
+        ({"removal": "disconnected"}, PASS, "its server left alone"),
+        ({"steps": []}, INCONCLUSIVE, "No rollback"),
+        ({"steps": steps_of_drill(ok=False, message="2 differ")}, FAIL, "2 differ"),
+        ({"steps": good.drill().steps[:-1]}, INCONCLUSIVE, "lacks: candidate answers again"),
+        ({"steps": good.drill().steps[::-1]}, INCONCLUSIVE, "in their order"),
+        ({"unanswered": 1}, FAIL, "1 answers did not come"),
+        ({"unequal": 1}, FAIL, "1 differed"),
+        ({"images": 4}, INCONCLUSIVE, "5 are needed"),
+        ({"images": 0}, INCONCLUSIVE, "5 are needed"),
+        ({"steps": steps_of_drill(seconds=58.5)}, PASS, "60.0 s"),
+        ({"steps": steps_of_drill(seconds=58.6)}, FAIL, "limit 60 s"),
+    ],
+)
+def test_drill(changes: dict[str, Any], outcome: Outcome, words: str) -> None:
+    result = judge("rollback_drill", good.serving(drill=good.drill(**changes)))
+    assert result.outcome is outcome
+    assert words in result.message
