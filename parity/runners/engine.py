@@ -50,7 +50,8 @@ class EngineRunner(NetworkRunner):
 
     def __enter__(self) -> Self:
         plan = self.settings.plan or self._newest()
-        self.facts = {"engine_sha256": sha256_of_file(plan), **self._manifest_facts(plan)}
+        digest = sha256_of_file(plan)
+        self.facts = {"engine_sha256": digest, **self._manifest_facts(plan, digest)}
         with self.context.progress.step(f"{self.context.name}: loading {self.runtime}", 2) as step:
             trt, torch = self._libraries()
             step.advance()
@@ -87,14 +88,14 @@ class EngineRunner(NetworkRunner):
             )
         return max(found, key=lambda path: int(path.parent.name))
 
-    def _manifest_facts(self, plan: Path) -> dict[str, Any]:
+    def _manifest_facts(self, plan: Path, digest: str) -> dict[str, Any]:
         """What the manifest beside the plan says, when it is this plan's and this model's."""
         path = plan.parent / MANIFEST_NAME
         try:
             manifest = read_manifest(path)
         except FileNotFoundError:
             return {"build": None, "precision": "unknown: no build.json lies beside the plan"}
-        problems = self._problems(manifest, sha256_of_file(plan))
+        problems = self._problems(manifest, digest)
         if problems:
             raise EvidenceError(
                 join_problems(problems),
@@ -163,15 +164,33 @@ class Engine:
                 remedy="build it again here; its own messages are above",
             )
         self.context = self.engine.create_execution_context()
+        if self.context is None:
+            raise RunnerError(
+                "it loads, but gets no memory to run in",
+                where=str(plan),
+                expected="a GPU with room for the engine",
+                remedy="end what else uses the GPU, or build with a smaller --profile",
+            )
         names = [self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)]
         inputs = [name for name in names if self.engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         self.inputs, self.outputs = inputs, [name for name in names if name not in inputs]
         self.stream = torch.cuda.Stream()
 
     def signature(self, input_size: tuple[int, int]) -> Signature:
-        """What the engine takes and gives at this (height, width), without the batch."""
+        """What the engine takes and gives at this (height, width), without the batch.
+
+        Raises EvidenceError when it does not take images of this size.
+        """
         for name in self.inputs:
-            self.context.set_input_shape(name, (self._least(name), 3, *input_size))
+            wanted = (self._least(name), 3, *input_size)
+            if not self.context.set_input_shape(name, wanted):
+                least, most = (tuple(each) for each in self.engine.get_tensor_profile_shape(name, 0)[::2])
+                raise EvidenceError(
+                    f"its input {name!r} takes {least} to {most}",
+                    where=str(self.plan),
+                    expected=f"{wanted}, the run file's input_size",
+                    remedy="mend input_size in the run file, or name another plan",
+                )
         return Signature(
             inputs=tuple(self._spec(name) for name in self.inputs),
             outputs=tuple(self._spec(name) for name in self.outputs),

@@ -148,7 +148,7 @@ def _digests(subject: Subject, measured: Measured) -> list[tuple[str, str, str, 
             return  # noted where the file itself is checked
 
     add(subject.folder / CONFIG_NAME, "a configuration", measured.config)
-    for version in subject.versions[-1:]:  # Triton serves the highest version unless told otherwise
+    for version in subject.loaded:
         add(version.plan, "a plan", measured.engine)
         manifest = version.manifest
         if manifest is not None and measured.weights is not None:

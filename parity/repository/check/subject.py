@@ -97,6 +97,19 @@ class Subject:
         return str(self.config.parameters[key].string_value)
 
     @property
+    def loaded(self) -> tuple[Version, ...]:
+        """The versions that Triton would load by the version policy: without one, the highest."""
+        if self.config is None:
+            return self.versions[-1:]
+        policy = self.config.version_policy
+        kind = policy.WhichOneof("policy_choice") or "latest"
+        if kind == "specific":
+            wanted = {str(number) for number in policy.specific.versions}
+            return tuple(version for version in self.versions if version.path.name in wanted)
+        # `latest { }` means the newest none, by which nothing would be compared.
+        return self.versions if kind == "all" else self.versions[-max(1, policy.latest.num_versions) :]
+
+    @property
     def source(self) -> tuple[str, ModelConfig | BuildManifest] | None:
         """What the model is held to, and its name: the run file, or else the newest manifest."""
         if self.model is not None:
