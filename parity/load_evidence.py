@@ -94,7 +94,7 @@ def gather(
         error: ParityError | None = None
         started = perf_counter()
         try:
-            _drive(run, plan, runners, images, observer, progress)
+            _drive(run, plan, runners, images, reader, observer, progress)
         except ParityError as problem:
             error = problem
         timings["load"] = perf_counter() - started
@@ -184,6 +184,7 @@ def _drive(
     plan: LoadPlan,
     runners: Mapping[str, Runner],
     images: Sequence[ImageRecord],
+    reader: OpenCvReader,
     observer: SourcesObserver,
     progress: Progress,
 ) -> None:
@@ -192,7 +193,7 @@ def _drive(
     async def whole() -> None:
         targets = {side: runners[side].target() for side in ORDER}  # type: ignore[attr-defined]
         async with observer:
-            await run_steps(run, plan, targets, images, observers=[observer], progress=progress)
+            await run_steps(run, plan, targets, images, reader, observers=[observer], progress=progress)
 
     with undisturbed():
         run_on_fine_loop(whole)

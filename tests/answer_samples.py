@@ -49,6 +49,9 @@ class Pictures:
             raise ImageProblem(Status.UNREADABLE, "not a picture")
         return np.full((SIZE, SIZE, 3), 10 * image.image_id, np.uint8)
 
+    def file(self, image: ImageRecord) -> bytes:
+        raise ImageProblem(Status.MISSING, "these pictures have no files")
+
 
 def context(reader: Pictures | None = None) -> RunnerContext:
     model = ModelConfig(

@@ -88,6 +88,9 @@ class AnyReader:
             raise ImageProblem(Status.UNREADABLE, "truncated")
         return np.zeros((64, 64, 3), np.uint8)
 
+    def file(self, image: ImageRecord) -> bytes:
+        return image.path.read_bytes()
+
 
 @dataclass(kw_only=True)
 class FakeTarget:

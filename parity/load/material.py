@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from parity.dataset import ImageProblem, ImageReader, ImageRecord
-from parity.detections import Status
 from parity.errors import EvidenceError
 from parity.load.plan import LoadPlan
 from parity.runners.target import Target
@@ -60,8 +59,8 @@ def gather(
     held = largest = 0
     for image in spread(images, plan.most_images):
         try:
-            reader.read(image)
-            picture = Picture(image=image, file=_read(image, plan.most_bytes))
+            reader.read(image)  # which finds pictures that cannot be decoded, before they are under the clock
+            picture = Picture(image=image, file=reader.file(image))
             encoded = {side: target.encode(image, picture.file) for side, target in targets.items()}
         except ImageProblem as problem:
             problems.append(f"{image.file_name}: {problem.message}")
@@ -121,15 +120,3 @@ def _parts(value: Any) -> Iterable[Any]:
     if is_dataclass(value):
         return [getattr(value, part.name) for part in fields(value)]
     return list(getattr(value, "__dict__", {}).values())
-
-
-def _read(image: ImageRecord, most_bytes: int) -> bytes:
-    """The bytes of a file that the reader has found good. Raises ImageProblem."""
-    try:
-        with image.path.open("rb") as stream:
-            data = stream.read(most_bytes + 1)
-    except OSError as error:
-        raise ImageProblem(Status.MISSING, f"cannot be read: {error.strerror}") from error
-    if len(data) > most_bytes:
-        raise ImageProblem(Status.TOO_LARGE, f"over {most_bytes} bytes, the limit of the working set")
-    return data

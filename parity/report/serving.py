@@ -91,7 +91,7 @@ def latency_rows(model: str, steps: Sequence[LoadStep]) -> Iterator[tuple[Any, .
             step.warmup_requests,
             step.sent,
             step.ok,
-            sum(step.failed.values()),
+            None if step.sent is None else sum(step.failed.values()),
             None if latency is None else latency.mean,
             *quantiles,
             None if latency is None else latency.max,
@@ -161,9 +161,9 @@ def _draw(axes: Any, steps: Sequence[LoadStep]) -> None:
                 label=f"{side} {name}",
             )
         for step in own:
-            if step.latency is None:
+            p95 = None if step.latency is None else step.latency.p95
+            if p95 is None:
                 continue
-            p95 = step.latency.p95
             low, high = p95.interval or (p95.value, p95.value)
             axes.errorbar(
                 _position(step),
@@ -186,7 +186,8 @@ def _draw(axes: Any, steps: Sequence[LoadStep]) -> None:
 def _mean(steps: Sequence[LoadStep], load: float, quantile: str) -> float | None:
     """Mean of a quantile over the turns of one load, ms."""
     answered = [step.latency for step in steps if step.latency is not None and _position(step) == load]
-    values = [float(getattr(latency, quantile).value) for latency in answered]
+    known = [value for latency in answered if (value := getattr(latency, quantile)) is not None]
+    values = [float(value.value) for value in known]
     return sum(values) / len(values) if values else None
 
 
