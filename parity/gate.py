@@ -10,7 +10,11 @@ from parity.policies import Policy
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 10, Outcome.INCONCLUSIVE: 11}
 
-COLLECTED_BY: dict[Needs, str] = {"answers": "`parity run`", "serving": "`parity load`"}
+COLLECTED_BY: dict[Needs, str] = {
+    "answers": "`parity run`",
+    "serving": "`parity load`",
+    "drill": "`parity drill`",
+}
 """Which command collects the evidence that a kind of criterion needs."""
 
 
@@ -26,7 +30,8 @@ def part(policy: Policy, needs: Needs) -> tuple[Policy, str]:
     told = ""
     if others:
         commands = sorted({COLLECTED_BY[CRITERIA[name].needs] for name in others})
-        told = f"not judged here: {', '.join(others)}; {' and '.join(commands)} collects what they need."
+        verb = "collects" if len(commands) == 1 else "collect"
+        told = f"not judged here: {', '.join(others)}; {' and '.join(commands)} {verb} what they need."
     return replace(policy, criteria=mine), told
 
 

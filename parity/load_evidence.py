@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -209,8 +210,15 @@ def _batches(
     """The any-batch test of a candidate whose network takes batches; None for one that takes pictures."""
     if not isinstance(runner, NetworkRunner):
         return None
-    most = int(facts.get("max_batch_size") or 1)
-    return any_batch(runner, spread(images, BATCH_IMAGES), max_batch=most, seed=seed, progress=progress)
+    statistics = sources(runner).statistics
+    return any_batch(
+        runner,
+        spread(images, BATCH_IMAGES),
+        max_batch=int(facts.get("max_batch_size") or 1),
+        seed=seed,
+        formed=None if statistics is None else lambda: asyncio.run(statistics.read()).executions_by_size(),
+        progress=progress,
+    )
 
 
 def _endpoint(runner: Runner) -> str:

@@ -115,6 +115,11 @@ def _tie_notes(model: str, tied: int) -> tuple[str, ...]:
     return (f"{told}; the order in which they are stored decides, as in pycocotools.",)
 
 
+def _left_out(pair: Pair) -> bool:
+    """Whether images were left out of what rests on a whole data set; load is put on with a few of them."""
+    return pair.agreement is not None and pair.images.attempted < pair.images.in_dataset
+
+
 def summarise(
     assessments: Sequence[Assessment],
     *,
@@ -143,7 +148,7 @@ def summarise(
         phase=phase,
         verdict=verdict,
         rehearsal=rehearsal,
-        partial=partial or any(pair.images.attempted < pair.images.in_dataset for pair in pairs),
+        partial=partial or any(_left_out(pair) for pair in pairs),
         dataset=dataset.name,
         notes=[
             *notes,

@@ -23,8 +23,8 @@ class Outcome(str, Enum):
 
 
 Sense = Literal["within", "at_least", "at_most"]
-Needs = Literal["answers", "serving"]
-"""What a criterion judges: both sides' answers to a data set, or how they serve."""
+Needs = Literal["answers", "serving", "drill"]
+"""What a criterion judges: both sides' answers to a data set, how they serve, or a rehearsed rollback."""
 
 
 class CriterionResult(BaseModel):

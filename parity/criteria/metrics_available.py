@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from parity.criteria.base import Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
 from parity.serving.evidence import MetricSeen, ServingEvidence
@@ -13,7 +15,9 @@ OF_GPUS = ("nv_gpu_", "nv_energy_")
 
 
 class MetricsAvailableParameters(Parameters):
-    """None: a metric that is needed and missing is always a failure."""
+    """Whether a GPU belongs to the phase; any other metric that is needed and missing is a failure."""
+
+    gpu: bool = Field(True, description="false: where no GPU is seen, its metrics are not asked for.")
 
 
 class MetricsAvailable(ServingCriterion):
@@ -37,6 +41,10 @@ class MetricsAvailable(ServingCriterion):
         if not metrics:
             return inconclusive("No metric was looked for.")
         gpu = _gpu_seen(serving)
+        if not gpu and not parameters.gpu:
+            metrics = [metric for metric in metrics if not metric.name.startswith(OF_GPUS)]
+            if not metrics:
+                return inconclusive("No metric was looked for but a GPU's, and no GPU was seen.")
         broken = [metric for metric in metrics if not metric.present or metric.moved is False]
         unknown = [metric for metric in broken if not gpu and metric.name.startswith(OF_GPUS)]
         failing = [metric for metric in broken if metric not in unknown]
@@ -47,12 +55,15 @@ class MetricsAvailable(ServingCriterion):
             outcome = Outcome.INCONCLUSIVE
             message = f"No GPU was seen, so nothing is shown of {_told(unknown)}; all others are there."
         else:
-            outcome, message = Outcome.PASS, f"All {len(metrics)} metrics are there, and move as they should."
+            left_out = len(serving.metrics) - len(metrics)
+            told = f"; {left_out} of a GPU are not asked for, since none was seen" if left_out else ""
+            outcome = Outcome.PASS
+            message = f"All {len(metrics)} metrics are there, and move as they should{told}."
         return Finding(outcome=outcome, message=message, observed=float(len(broken)), n=len(metrics))
 
 
 def _gpu_seen(serving: ServingEvidence) -> bool:
-    return any(step.gpu is not None and step.gpu.source != "none" for step in serving.steps)
+    return any(step.gpu is not None and step.gpu.samples > 0 for step in serving.steps)
 
 
 def _told(metrics: list[MetricSeen]) -> str:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.base import Needs, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
 from parity.serving.evidence import DRILL_STEPS, Drill, ServingEvidence
 
@@ -27,6 +27,7 @@ class RollbackDrill(ServingCriterion):
     FAIL when a step failed, an answer did not come or differs, or the way back took longer than the limit.
     """
 
+    needs: ClassVar[Needs] = "drill"
     name = "rollback_drill"
     unit = "s"
     sense: ClassVar[Sense] = "at_most"

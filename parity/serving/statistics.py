@@ -6,6 +6,7 @@ The server's counters only grow until it starts anew; what a step did is their c
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -85,6 +86,14 @@ class ModelStatistics(_Told):
     def by_version(self) -> dict[str, dict[str, int]]:
         """The counters of each version."""
         return {each.version: each.counters() for each in self.model_stats}
+
+    def executions_by_size(self) -> dict[int, int]:
+        """How many batches of each size were run so far, over all versions."""
+        sizes: Counter[int] = Counter()
+        for each in self.model_stats:
+            for batch in each.batch_stats:
+                sizes[batch.batch_size] += batch.compute_infer.count
+        return dict(sizes)
 
     def requests(self) -> int:
         """Requests that ended, over all versions."""

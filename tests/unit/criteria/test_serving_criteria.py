@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from parity.criteria import CRITERIA, CriterionResult, Outcome, PairEvidence
 from parity.criteria.error_rate import requests_that_would_pass
+from parity.criteria.metrics_available import MetricsAvailableParameters
 from parity.serving.evidence import (
     Deviation,
     DrillStep,
@@ -48,7 +49,7 @@ def test_there_are_nine_and_the_sets_do_not_overlap() -> None:
         "accuracy_under_load", "batch_invariance", "error_rate", "gpu_utilisation", "ledger_reconciles",
         "metrics_available", "p95_latency", "rollback_drill", "throughput",
     ]  # fmt: skip
-    assert {criterion.needs for criterion in CRITERIA.values()} == {"answers", "serving"}
+    assert {criterion.needs for criterion in CRITERIA.values()} == {"answers", "serving", "drill"}
 
 
 @pytest.mark.parametrize("name", SERVING)
@@ -342,6 +343,29 @@ def test_metrics_of_a_gpu_are_missing_for_want_of_one() -> None:
     assert judge("metrics_available", good.serving(metrics=[missing])).outcome is FAIL, "there is a GPU"
     other = good.metric("nv_inference_count", present=False, moved=None)
     assert judge("metrics_available", without_gpu(metrics=[missing, other])).outcome is FAIL
+
+
+def test_a_phase_without_a_gpu_does_not_ask_for_its_metrics() -> None:
+    gpu = good.metric("nv_gpu_utilization", present=False, moved=None)
+    still = good.metric("nv_inference_count", moved=False)
+    there = good.metric("nv_inference_count")
+
+    def outcome(evidence: ServingEvidence) -> Outcome:
+        parameters = MetricsAvailableParameters(gpu=False)
+        return CRITERIA["metrics_available"].judge(PairEvidence.of_serving(evidence), parameters).outcome
+
+    assert outcome(without_gpu(metrics=[there, gpu])) is PASS
+    assert outcome(without_gpu(metrics=[still, gpu])) is FAIL
+    assert outcome(without_gpu(metrics=[gpu])) is INCONCLUSIVE, "nothing was looked for"
+    assert outcome(good.serving(metrics=[there, gpu])) is FAIL, "there is a GPU"
+
+
+def test_a_server_that_writes_no_metric_of_a_gpu_has_shown_none() -> None:
+    source = GpuUse(source="nv_gpu_utilization", samples=0, mean=None, max=None, reason="no GPU")
+    seen = spoilt(lambda step: {"gpu": source}).model_copy(
+        update={"metrics": [good.metric("nv_gpu_utilization", present=False, moved=None)]}
+    )
+    assert judge("metrics_available", seen).outcome is INCONCLUSIVE
 
 
 # Batches.
