@@ -29,6 +29,9 @@ from parity.runners import ImageResult
 LEAST_IOU = 0.5
 """A pair that overlaps less is a detection that went away and another that came."""
 
+THIN = 8
+"""A box narrower than so many times the noise can lose its overlap to it: (w - d)^2 / (w + d)^2 < 1/2."""
+
 Rows = NDArray[np.int64]
 
 
@@ -83,7 +86,7 @@ def _measure(matching: Matching, cuts: NDArray[np.float64], noise: Noise) -> lis
         np.setdiff1d(np.arange(len(side.scores)), rows)
         for side, rows in ((reference, matching.reference_rows), (candidate, matching.candidate_rows))
     ]
-    near = _without_overlap(reference, candidate, loose[0], loose[1], noise.pixels)
+    near = _thin_pairs(reference, candidate, loose[0], loose[1], noise.pixels)
     first = np.concatenate([matching.reference_rows, near[:, 0]])
     second = np.concatenate([matching.candidate_rows, near[:, 1]])
     score, pixels = np.zeros(len(cuts)), np.zeros(len(cuts))
@@ -112,24 +115,35 @@ def _measure(matching: Matching, cuts: NDArray[np.float64], noise: Noise) -> lis
     ]
 
 
-def _without_overlap(
+def _thin_pairs(
     reference: Side, candidate: Side, missing: Rows, extra: Rows, pixels: float
 ) -> NDArray[np.int64]:
-    """Pairs (m, 2) of rows whose corners all lie within `pixels`: clipped at an edge, boxes have no area."""
-    free = set(extra.tolist())
+    """Pairs (m, 2) of rows whose corners all lie within `pixels`, of boxes too thin to overlap then.
+
+    Clipped at the edge of an image, a box may have no width at all; IoU sees nothing of it.
+    """
+    free: dict[tuple[int, int], list[int]] = {}
+    for row in extra[_is_thin(candidate.boxes[extra], pixels)].tolist():
+        free.setdefault(_cell(candidate, row), []).append(row)
     pairs = []
-    for row in missing.tolist():
-        key = reference.image_ids[row], reference.category_ids[row]
-        shifts = {
-            other: float(np.abs(reference.boxes[row] - candidate.boxes[other]).max())
-            for other in free
-            if (candidate.image_ids[other], candidate.category_ids[other]) == key
-        }
-        nearest = min(shifts, key=lambda other: (shifts[other], other), default=None)
-        if nearest is not None and shifts[nearest] <= pixels:
-            free.remove(nearest)
-            pairs.append((row, nearest))
+    for row in missing[_is_thin(reference.boxes[missing], pixels)].tolist():
+        others = free.get(_cell(reference, row))
+        if not others:
+            continue
+        shifts = np.abs(candidate.boxes[others].astype(np.float64) - reference.boxes[row]).max(axis=1)
+        nearest = int(shifts.argmin())
+        if shifts[nearest] <= pixels:
+            pairs.append((row, others.pop(nearest)))
     return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _is_thin(boxes: NDArray[np.float32], pixels: float) -> NDArray[np.bool_]:
+    """Whether corners that move by `pixels` can take half of a box's overlap: bool (n,)."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) < THIN * pixels)
+
+
+def _cell(side: Side, row: int) -> tuple[int, int]:
+    return int(side.image_ids[row]), int(side.category_ids[row])
 
 
 def _identical(expected: ImageResult, found: ImageResult) -> bool:
