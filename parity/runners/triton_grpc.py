@@ -33,7 +33,6 @@ def channel_options(connection: Connection) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", MOST_BYTES),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS),
-        ("grpc.min_reconnect_backoff_ms", RECONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_MS),
         # A proxy of the environment is for other machines; it would not find this one's loopback.
         ("grpc.enable_http_proxy", int(not connection.loopback)),
@@ -129,6 +128,8 @@ def translated(error: Any, connection: Connection) -> RequestError:
     # What will not mend itself hides behind gRPC's UNAVAILABLE as well.
     if code == "unavailable" and "CERTIFICATE_VERIFY_FAILED" in found:
         reason, found = "certificate", "the server's certificate does not verify"
+    elif code == "unavailable" and "Hostname Verification Check" in found:
+        reason, found = "certificate", "the server's certificate does not verify: it is for another host"
     elif code == "unavailable" and ("SSL_ERROR" in found or "Ssl handshake" in found or "TSI_" in found):
         reason = "tls"
     elif code == "unavailable" and "http1" in found:

@@ -155,13 +155,12 @@ def tls_context(ca: Path | None) -> ssl.SSLContext:
 def speaks_http(connection: Connection) -> bool:
     """Whether something at the address answers a request in HTTP/1.1, whatever the answer is."""
     host, _, port = connection.address.rpartition(":")
+    host, within = host.strip("[]"), min(HEALTH_S, connection.timeout)
     try:
         link = (
-            http.client.HTTPSConnection(
-                host.strip("[]"), int(port), timeout=HEALTH_S, context=tls_context(connection.ca)
-            )
+            http.client.HTTPSConnection(host, int(port), timeout=within, context=tls_context(connection.ca))
             if connection.tls
-            else http.client.HTTPConnection(host.strip("[]"), int(port), timeout=HEALTH_S)
+            else http.client.HTTPConnection(host, int(port), timeout=within)
         )
         with contextlib.closing(link):
             link.request("GET", "/v2/health/live")
