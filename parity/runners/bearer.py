@@ -19,7 +19,7 @@ def bearer_token(variable: str) -> str:
         raise UsageError(
             "it has characters that a bearer token cannot have" if token else "it is not set, or empty",
             where=f"environment variable {variable}",
-            expected="a bearer token, since the run file names this variable in `bearer_env`",
+            expected="a bearer token, since the run file names this variable in `token_env`",
             remedy="set it to the token alone, without `Bearer`, spaces or a line feed at its end",
         )
     return token

@@ -108,7 +108,7 @@ class HttpClient:
             error.args[1] if isinstance(error, exceptions.ProtocolError) and len(error.args) > 1 else error
         )
         if isinstance(error, exceptions.SSLError):
-            return http_problems.not_trusted(url, error)
+            return http_problems.tls_failed(url, error)
         refused = isinstance(error, exceptions.NewConnectionError)  # which counts as a timeout for urllib3
         if isinstance(cause, (exceptions.TimeoutError, TimeoutError)) and not refused:
             return http_problems.too_late(url, timeout)

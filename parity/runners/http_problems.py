@@ -19,8 +19,8 @@ SHOWN = 200
 """Characters of a service's own words that a message shows."""
 REMEDIES: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "see `send` and `form_field` in the run file, or the image",
-    HTTPStatus.UNAUTHORIZED: "name the variable that holds the service's token with `bearer_env`",
-    HTTPStatus.FORBIDDEN: "see whether the token in the variable of `bearer_env` may do this",
+    HTTPStatus.UNAUTHORIZED: "name the variable that holds the service's token with `token_env`",
+    HTTPStatus.FORBIDDEN: "see whether the token in the variable of `token_env` may do this",
     HTTPStatus.NOT_FOUND: "mend `path` or `health` in the run file; the service's /docs may list them",
     HTTPStatus.METHOD_NOT_ALLOWED: "mend `path`: it has to take a picture by POST",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "raise the service's limit, or leave the image out of the data set",
@@ -78,15 +78,25 @@ def too_late(url: str, timeout: float) -> RequestError:
     )
 
 
-def not_trusted(url: str, error: BaseException) -> RequestError:
-    """TLS failed: a certificate that does not verify, or a port that does not speak it."""
+def tls_failed(url: str, error: BaseException) -> RequestError:
+    """A certificate that does not verify, or a port that does not speak TLS."""
+    said = one_line(str(error))[:SHOWN]
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return RequestError(
+            f"the service's certificate does not verify ({said})",
+            reason="certificate",
+            retryable=False,
+            where=url,
+            expected="one for this host that the system, or the run file's `ca`, trusts",
+            remedy="name the file of the authority that signed it with `ca`",
+        )
     return RequestError(
-        f"TLS failed ({one_line(str(error))[:SHOWN]})",
+        f"TLS failed ({said})",
         reason="tls",
         retryable=False,
         where=url,
-        expected="a certificate for this host name that the system, or the run file's `ca`, trusts",
-        remedy="name the certificate authority's file with `ca`; for a port without TLS, use http://",
+        expected="a service that speaks TLS",
+        remedy="for a port without TLS, begin `url` with http://",
     )
 
 
@@ -160,5 +170,5 @@ def _words(body: bytes, token: str | None) -> str:
         detail = document["detail"]
         text = detail if isinstance(detail, str) else json.dumps(detail)
     if token:
-        text = text.replace(token, "<token>")
+        text = text.replace(token, "[token]")
     return one_line(text)[:SHOWN]

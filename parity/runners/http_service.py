@@ -5,6 +5,7 @@ The service decodes, resizes and thresholds itself; what is sent is the file's o
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import Self
 
 from parity.dataset import ImageProblem, ImageRecord
@@ -51,7 +52,7 @@ class HttpServiceSettings(AnswerSettings):
     in_flight: int = Field(8, ge=1, le=256, description="Most images between file and boxes at a time.")
     timeout: float = Field(30.0, gt=0, description="Seconds that one request may take.")
     retries: int = Field(3, ge=0, le=100, description="Further attempts after one that may help to repeat.")
-    bearer_env: str | None = Field(
+    token_env: str | None = Field(
         None, pattern=VARIABLE_PATTERN, description="Environment variable that holds a bearer token."
     )
     ca: Path | None = Field(
@@ -62,7 +63,7 @@ class HttpServiceSettings(AnswerSettings):
     @classmethod
     def _address(cls, url: str) -> str:
         if "@" in url:
-            raise ValueError("no user or password belongs into it; `bearer_env` names where a token is")
+            raise ValueError("no user or password belongs into it; `token_env` names where a token is")
         try:
             parts = urlsplit(url)
             port_is_good = parts.port != 0
@@ -75,13 +76,21 @@ class HttpServiceSettings(AnswerSettings):
             )
         return url.rstrip("/")
 
+    @field_validator("token_env")
+    @classmethod
+    def _not_in_the_clear(cls, variable: str | None, others: ValidationInfo) -> str | None:
+        url = str(others.data.get("url", ""))  # empty when there is something wrong with it
+        if variable and url.startswith("http:") and not _is_loopback(url):
+            raise ValueError("a token would cross the network in clear text: begin `url` with https://")
+        return variable
+
     @field_validator("path", "health")
     @classmethod
     def _no_secret(cls, path: str) -> str:
         if "#" in path:
             raise ValueError("a fragment is never sent")
         if any(_SECRET.search(name) for name, _ in parse_qsl(urlsplit(path).query, keep_blank_values=True)):
-            raise ValueError("a secret does not belong into a query; `bearer_env` names where a token is")
+            raise ValueError("a secret does not belong into a query; `token_env` names where a token is")
         return path
 
 
@@ -107,7 +116,7 @@ class HttpServiceRunner:
                 score_floor=context.score_floor,
                 max_detections=context.max_detections,
             ),
-            token=bearer_token(settings.bearer_env) if settings.bearer_env else None,
+            token=bearer_token(settings.token_env) if settings.token_env else None,
             ca=settings.ca,
         )
         self.client: HttpClient | None = None
@@ -166,7 +175,7 @@ class HttpServiceRunner:
             "health": self.health,
             "send": settings.send,
             "answer": {name: getattr(settings, name) for name in AnswerSettings.model_fields},
-            "authorization": "bearer" if settings.bearer_env else "none",
+            "authorization": "bearer" if settings.token_env else "none",
             "device": None,
             "precision": None,
             "weights_sha256": None,
@@ -182,6 +191,14 @@ class HttpServiceRunner:
 
     def _attempt(self, image: ImageRecord, request: HttpRequest) -> ImageResult:
         return self.endpoint.result(image, self._client.detect(request))
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _told(error: ParityError) -> str:

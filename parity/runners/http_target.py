@@ -107,7 +107,7 @@ class HttpTarget:
         """An exception of aiohttp's by what it means."""
         aiohttp = self.aiohttp
         if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError)):
-            return http_problems.not_trusted(url, error)
+            return http_problems.tls_failed(url, error)
         if isinstance(error, aiohttp.ClientResponseError):
             return http_problems.not_http(url, error)
         return http_problems.connection_lost(url, error)

@@ -21,6 +21,7 @@ from tests.http_samples import ANSWER, picture, runner
 from tests.scripted_http import HANGS, free_port, http, scripted
 
 Ask = Callable[..., ImageResult]
+VARIABLE = "MY_TOKEN"
 TOKEN = "very-secret-token"
 
 
@@ -158,13 +159,13 @@ def test_a_server_that_hangs_is_left_after_the_timeout(ask: Ask, tmp_path: Path)
 def test_a_wrong_token_is_named_and_not_shown(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setenv("MY_TOKEN", TOKEN)
+    monkeypatch.setenv(VARIABLE, TOKEN)
     with scripted(http(status, {"detail": f"bad token {TOKEN}"})) as server:
-        error = failure(ask, tmp_path, server.url, bearer_env="MY_TOKEN")
+        error = failure(ask, tmp_path, server.url, token_env=VARIABLE)
     assert f"Authorization: Bearer {TOKEN}" in server.requests[0][0]
     assert error.reason == f"http-{status}" and not error.retryable
-    assert "bearer_env" in str(error)
-    assert TOKEN not in str(error) and "bad token <token>" in str(error)
+    assert "token_env" in str(error)
+    assert TOKEN not in str(error) and "bad token [token]" in str(error)
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +191,8 @@ def test_tls_with_the_right_authority(
 def test_a_certificate_that_does_not_verify(ask: Ask, tmp_path: Path, tls: ssl.SSLContext) -> None:
     with scripted(http(200, ANSWER), tls=tls) as server:
         error = failure(ask, tmp_path, server.url)
-    assert (error.reason, error.retryable) == ("tls", False)
-    assert "CERTIFICATE_VERIFY_FAILED" in str(error) and "`ca`" in str(error)
+    assert (error.reason, error.retryable) == ("certificate", False)
+    assert "does not verify" in str(error) and "`ca`" in str(error)
     assert not server.requests, "nothing was sent to a server that is not trusted"
 
 
@@ -201,7 +202,7 @@ def test_a_certificate_for_another_host(ask: Ask, tmp_path: Path, authority: tru
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     with scripted(http(200, ANSWER), tls=context) as server:
         error = failure(ask, tmp_path, server.url, ca=str(tmp_path / "ca.pem"))
-    assert error.reason == "tls"
+    assert error.reason == "certificate"
 
 
 def test_tls_to_a_port_without_it(ask: Ask, tmp_path: Path) -> None:

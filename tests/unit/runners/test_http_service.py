@@ -17,6 +17,7 @@ from parity.runners.http_service import HttpServiceRunner, HttpServiceSettings
 from tests.http_samples import ANSWER, ONE, picture, runner
 from tests.scripted_http import HANGS, free_port, http, scripted
 
+VARIABLE = "MY_TOKEN"
 WELL = http(200, {"status": "ok"})
 GOOD = http(200, ANSWER)
 
@@ -104,7 +105,7 @@ def test_a_service_that_hangs_is_told_from_one_that_fails(tmp_path: Path) -> Non
     [
         (http(404), ["HTTP 404 Not Found", "`health`"]),
         (http(503, {"detail": "loading"}), ["HTTP 503 Service Unavailable: loading"]),
-        (http(401), ["HTTP 401", "bearer_env"]),
+        (http(401), ["HTTP 401", "token_env"]),
         (b"220 mail.example ESMTP\r\n", ["does not speak HTTP", "port"]),
         (HANGS, ["no answer within"]),
         (http(301, Location="https://elsewhere/health"), ["a redirection to https://elsewhere/health"]),
@@ -133,11 +134,11 @@ def test_nothing_listens(tmp_path: Path) -> None:
 
 
 def test_provenance_tells_all_but_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_TOKEN", "very-secret")
+    monkeypatch.setenv(VARIABLE, "very-secret")
     health = http(200, b'{"status":\n"ok", "odd": "\x1b[2J\xff' + b"x" * 10_000)
     with (
         scripted(health) as server,
-        runner(tmp_path, server.url, path="/find?confidence=0.001", bearer_env="MY_TOKEN") as mine,
+        runner(tmp_path, server.url, path="/find?confidence=0.001", token_env=VARIABLE) as mine,
     ):
         facts = mine.provenance()
     text = json.dumps(facts, allow_nan=False)
@@ -153,11 +154,11 @@ def test_provenance_tells_all_but_secrets(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_token_that_no_header_carries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
-    monkeypatch.delenv("MY_TOKEN", raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     if token is not None:
-        monkeypatch.setenv("MY_TOKEN", token)
-    with pytest.raises(UsageError, match="MY_TOKEN") as caught:
-        runner(tmp_path, "http://x", bearer_env="MY_TOKEN")
+        monkeypatch.setenv(VARIABLE, token)
+    with pytest.raises(UsageError, match=VARIABLE) as caught:
+        runner(tmp_path, "http://localhost", token_env=VARIABLE)
     assert not token or token not in str(caught.value)
 
 
@@ -182,7 +183,8 @@ def test_a_token_that_no_header_carries(
         ({"form_field": 'a"b'}, "form_field"),
         ({"box_format": "xyhw"}, "box_format"),
         ({"box_field": "x,y"}, "one name, or four"),
-        ({"bearer_env": "MY TOKEN"}, "bearer_env"),
+        ({"token_env": "MY TOKEN"}, "token_env"),
+        ({"token_env": "MY_TOKEN", "url": "http://detector:8095"}, "in clear text"),
         ({"timeout": 0}, "timeout"),
         ({"retries": -1}, "retries"),
         ({"scorefield": "x"}, "did you mean 'score_field'?"),
