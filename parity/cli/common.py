@@ -141,8 +141,8 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def writable(out: Path) -> Path:
-    """The folder, which need not exist yet. Raises UsageError when nothing can be written there."""
+def writable(out: Path, what: str = "reports") -> Path:
+    """The folder, which need not exist yet. Raises UsageError when nothing, of `what`, can be written."""
     nearest = out.resolve()
     while not os.path.lexists(nearest):
         nearest = nearest.parent
@@ -153,7 +153,7 @@ def writable(out: Path) -> Path:
         raise UsageError(
             f"nothing can be written in {nearest}: {error.strerror}",
             where=f"--out {out}",
-            expected="a folder that reports can be written in",
+            expected=f"a folder that {what} can be written in",
         ) from error
     return out
 
