@@ -37,8 +37,23 @@ FORESEEN = {
 }
 """What a file system may answer without parity being wrong."""
 
+
+def folder_of(name: str | Path) -> Path:
+    """The folder of an option; an empty name, as of a variable that was not set, would be the current one."""
+    if not str(name):
+        raise typer.BadParameter("an empty name; expected a folder, such as . for the current one")
+    return Path(name)
+
+
 CacheOption = Annotated[
-    Path | None, typer.Option("--cache", help="Folder for exports and environments.", envvar="PARITY_CACHE")
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="Folder for exports and environments.",
+        envvar="PARITY_CACHE",
+        parser=folder_of,
+        metavar="PATH",
+    ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

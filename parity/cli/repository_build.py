@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, selected, writable
+from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, folder_of, selected, writable
 from parity.errors import UsageError
 from parity.visible import visible
 
@@ -48,7 +48,10 @@ def build_command(
         int | None, typer.Option(min=1, help="Most scratch memory in MiB.", show_default="the library's")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Repository to write to.", show_default="the run file's")
+        Path | None,
+        typer.Option(
+            help="Repository to write to.", show_default="the run file's", parser=folder_of, metavar="PATH"
+        ),
     ] = None,
     version: Annotated[int, typer.Option(min=1, help="Version folder to write.")] = 1,
     engine: Annotated[

@@ -239,6 +239,7 @@ def test_the_container_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest
         (["--engine", "x.engine"], "one model, named by --model"),
         (["--engine", "x", "--model", "yolo26", "--builder", "trtexec"], "--builder engine-file, or none"),
         (["--model", "yolo27"], "did you mean 'yolo26'"),
+        (["--out", ""], "an empty name"),
         (["--embedded", "--out", "model_repository"], "the production repository"),
     ],
 )
