@@ -287,10 +287,11 @@ CASES: dict[str, Case] = {
     "no platform": text("NOT_TENSORRT", 'platform: "tensorrt_plan"', ""),
     "on the CPU": text("INSTANCE_KIND", "kind: KIND_GPU", "kind: KIND_CPU"),
     "no batches": Case(
-        "BATCH_CONFIG BATCHING_PREFERRED WARMUP_INVALID",
+        "BATCH_CONFIG",
         before=lambda s: s.replace("max_batch_size: 8", "max_batch_size: 0"),
         line="max_batch_size: 0",
     ),
+    "fewer than no batches": text("BATCH_CONFIG", "max_batch_size: 8", "max_batch_size: -3"),
     "batch over the profile": Case(
         "BATCH_CONFIG",
         before=both(

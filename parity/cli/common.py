@@ -37,8 +37,23 @@ FORESEEN = {
 }
 """What a file system may answer without parity being wrong."""
 
+
+def folder_of(name: str | Path) -> Path:
+    """The folder of an option; an empty name, as of a variable that was not set, would be the current one."""
+    if not str(name):
+        raise typer.BadParameter("an empty name; expected a folder, such as . for the current one")
+    return Path(name)
+
+
 CacheOption = Annotated[
-    Path | None, typer.Option("--cache", help="Folder for exports and environments.", envvar="PARITY_CACHE")
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="Folder for exports and environments.",
+        envvar="PARITY_CACHE",
+        parser=folder_of,
+        metavar="PATH",
+    ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -141,8 +156,8 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def writable(out: Path) -> Path:
-    """The folder, which need not exist yet. Raises UsageError when nothing can be written there."""
+def writable(out: Path, what: str = "reports") -> Path:
+    """The folder, which need not exist yet. Raises UsageError when nothing, of `what`, can be written."""
     nearest = out.resolve()
     while not os.path.lexists(nearest):
         nearest = nearest.parent
@@ -153,7 +168,7 @@ def writable(out: Path) -> Path:
         raise UsageError(
             f"nothing can be written in {nearest}: {error.strerror}",
             where=f"--out {out}",
-            expected="a folder that reports can be written in",
+            expected=f"a folder that {what} can be written in",
         ) from error
     return out
 

@@ -15,6 +15,7 @@ from parity.cli.common import (
     DebugOption,
     errors,
     finish,
+    folder_of,
     new_folder,
     tell,
     writable,
@@ -43,7 +44,13 @@ def compare_command(
     candidate: Annotated[Path, typer.Argument(help="Results of the path that wants to replace it.")],
     annotations: Annotated[Path, typer.Option(help="COCO annotations (instances_*.json).")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the report.", show_default="a new one in reports/")
+        Path | None,
+        typer.Option(
+            help="Folder for the report.",
+            show_default="a new one in reports/",
+            parser=folder_of,
+            metavar="PATH",
+        ),
     ] = None,
     limit: Annotated[float, typer.Option(help="Percent of the reference's AP.")] = 0.1,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,

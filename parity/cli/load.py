@@ -11,7 +11,16 @@ from typing import Annotated
 
 import typer
 
-from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder, selected
+from parity.cli.common import (
+    CacheOption,
+    DebugOption,
+    cache_folder,
+    errors,
+    finish,
+    folder_of,
+    new_folder,
+    selected,
+)
 from parity.cli.run import ModelOption, RunFileArgument, with_dataset
 from parity.errors import UsageError
 
@@ -45,7 +54,9 @@ def load_command(
     seconds: Annotated[float, typer.Option(min=1, help="Longest measured part of a step.")] = 60.0,
     images: Annotated[int, typer.Option(min=1, help="Images that are sent over and over.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Of arrivals and samples.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder that the run's folder is made in.")] = Path("reports"),
+    out: Annotated[
+        Path, typer.Option(help="Folder that the run's folder is made in.", parser=folder_of, metavar="PATH")
+    ] = Path("reports"),
     cache: CacheOption = None,
     debug: DebugOption = False,
 ) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parity.cli.common import STDOUT, DebugOption, errors, new_folder, tell, writable, writable_file
+from parity.cli.common import (
+    STDOUT,
+    DebugOption,
+    errors,
+    folder_of,
+    new_folder,
+    tell,
+    writable,
+    writable_file,
+)
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +46,12 @@ def plan_command(
     detections: Annotated[int, typer.Option(min=1, max=1000, help="Simulated detections an image.")] = 100,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for plan.json and plan.svg.", show_default="a new one in reports/"),
+        typer.Option(
+            help="Folder for plan.json and plan.svg.",
+            show_default="a new one in reports/",
+            parser=folder_of,
+            metavar="PATH",
+        ),
     ] = None,
     json_file: Annotated[
         str | None, typer.Option("--json", help="Also write plan.json here; - prints only it.")
@@ -60,8 +73,8 @@ def plan_command(
         from parity.statistics import least_resamples
         from parity.terminal import show_plans
 
-        if not (limit > 0 and math.isfinite(limit)):
-            raise UsageError(f"{limit:g} percent", where="--limit", expected="a finite number over 0")
+        if not 0 < limit <= 100:
+            raise UsageError(f"{limit:g} percent", where="--limit", expected="a number over 0, up to 100")
         least = least_resamples(confidence)
         if source is None and resamples < least:
             raise UsageError(

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, selected, writable
+from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, folder_of, selected, writable
 from parity.errors import UsageError
+from parity.visible import visible
 
 if TYPE_CHECKING:
     from parity.config import RunFile
     from parity.repository.build import Options, Placed
+    from parity.repository.builders import ToDo
     from parity.repository.manifest import BatchProfile
 
 NOTHING_BUILT = 11
@@ -46,7 +48,10 @@ def build_command(
         int | None, typer.Option(min=1, help="Most scratch memory in MiB.", show_default="the library's")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Repository to write to.", show_default="the run file's")
+        Path | None,
+        typer.Option(
+            help="Repository to write to.", show_default="the run file's", parser=folder_of, metavar="PATH"
+        ),
     ] = None,
     version: Annotated[int, typer.Option(min=1, help="Version folder to write.")] = 1,
     engine: Annotated[
@@ -77,7 +82,7 @@ def build_command(
         config = load(run_file, runners.SETTINGS, policies.phases())
         names = selected(config, model)
         if out is not None:
-            out = writable(out).resolve()
+            out = writable(out, "models").resolve()
         if embedded:
             _embedded(config, names, precision, out, cache_folder(cache))
             return
@@ -116,12 +121,22 @@ def _engines(config: RunFile, names: tuple[str, ...], options: Options) -> bool:
             result = build(config, name, options, progress)
         if isinstance(result, ToDo):
             complete = False
-            typer.echo(f"{name}: nothing was built. Where there is a GPU, run:", err=True)
+            _explain(name, result)
             for command in result.commands:
                 say(command)
         else:
             _tell(result)
     return complete
+
+
+def _explain(name: str, todo: ToDo) -> None:
+    """Say that nothing was built, and why no builder of this machine did it."""
+    lines = [f"{name}: nothing was built."]
+    if todo.passed_over:
+        lines = [f"{name}: nothing was built, since no builder can here:"]
+        lines += [f"  {builder}: {reason}" for builder, reason in todo.passed_over.items()]
+    for line in [*lines, "Where there is a GPU, run:"]:
+        typer.echo(visible(line), err=True)
 
 
 def _tell(placed: Placed) -> None:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, finish, new_folder, selected
+from parity.cli.common import (
+    CacheOption,
+    DebugOption,
+    cache_folder,
+    errors,
+    finish,
+    folder_of,
+    new_folder,
+    selected,
+)
 from parity.cli.triton_options import (
     HttpUrlOption,
     ProtocolOption,
@@ -36,7 +45,9 @@ def run_command(
     model: ModelOption = None,
     dataset: Annotated[str | None, typer.Option(help="Another of the run file's data sets.")] = None,
     limit_images: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder that the run's folder is made in.")] = Path("reports"),
+    out: Annotated[
+        Path, typer.Option(help="Folder that the run's folder is made in.", parser=folder_of, metavar="PATH")
+    ] = Path("reports"),
     cache: CacheOption = None,
     triton: TritonOption = None,
     triton_url: UrlOption = None,

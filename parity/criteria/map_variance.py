@@ -15,7 +15,7 @@ from parity.statistics import equivalence, images_that_would_decide, least_resam
 class MapVarianceParameters(Parameters):
     """Limit of the relative AP difference, and how its interval is drawn."""
 
-    limit_percent: float = Field(0.1, gt=0, description="Percent of the reference's AP@[.50:.95].")
+    limit_percent: float = Field(0.1, gt=0, le=100, description="Percent of the reference's AP@[.50:.95].")
     confidence: float = Field(0.95, gt=0.5, lt=1)
     resamples: int = Field(1000, ge=100, le=100_000)
     least_images: int = Field(30, ge=2, description="Fewer images or groups are never enough for PASS.")

@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import cast
@@ -86,7 +86,8 @@ def build(run_file: RunFile, name: str, options: Options, progress: Progress) ->
     if options.wish.engine and options.builder not in (None, "engine-file"):
         raise UsageError("an engine that exists", where="--engine", expected="--builder engine-file, or none")
     # Chosen first: what cannot be built here need not be exported.
-    builder = choose(options.wish, options.builder)
+    chosen = choose(options.wish, options.builder)
+    builder = chosen.name
     runtime = BUILDERS[builder].runtime
     target = _target(run_file, name, options, runtime)
     graph = _graph(model, builder, options, progress)
@@ -105,7 +106,7 @@ def build(run_file: RunFile, name: str, options: Options, progress: Progress) ->
         )
         built = BUILDERS[builder].build(job, progress)
         if isinstance(built, ToDo):
-            return built
+            return replace(built, passed_over=chosen.passed_over)
         manifest = _manifest(name, model, builder, runtime, options, graph, built)
         _place(built.plan, graph.path, manifest, target, options.cache)
     return Placed(folder=target, plan=target / PLAN_NAMES[runtime], manifest=manifest)

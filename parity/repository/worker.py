@@ -66,7 +66,7 @@ def _export_fp32(
         head = type(detector.model.model[-1]).__name__
     except Exception as error:  # the loader raises many types on files that are no checkpoints
         raise EvidenceError(
-            f"not weights that Ultralytics can load ({first_line(error)})",
+            f"not weights that Ultralytics can load ({_said(error, weights, shown)})",
             where=shown,
             expected=f"an Ultralytics .pt checkpoint of a {family} detector",
         ) from error
@@ -92,12 +92,17 @@ def _export_fp32(
     except Exception as error:
         traceback.print_exc()
         raise EvidenceError(
-            f"Ultralytics cannot export it ({first_line(error)})",
+            f"Ultralytics cannot export it ({_said(error, weights, shown)})",
             where=shown,
             expected=f"a detector that exports to ONNX at {size[0]} x {size[1]}",
         ) from error
     _fix_size(exported, target, size)
     return names
+
+
+def _said(error: Exception, copy: Path, shown: str) -> str:
+    """The exception in one line, with the user's own file in place of the copy that was loaded."""
+    return first_line(error).replace(str(copy), shown)
 
 
 def _fix_size(exported: Path, target: Path, size: tuple[int, int]) -> None:

@@ -19,6 +19,7 @@ from parity.progress import Silent
 from parity.repository.build import Options, Placed, build
 from parity.repository.builders import Wish
 from parity.repository.builders.container import IMAGE
+from parity.repository.check import Request, Target, check
 from parity.repository.check.plan_header import PlanHeader, read_header
 from parity.repository.export import export_onnx
 from parity.repository.manifest import BatchProfile, read_manifest
@@ -165,6 +166,14 @@ def test_an_engine_as_ultralytics_writes_it_is_taken(
     assert taken.plan.read_bytes() == plan
     assert taken.manifest.builder == "engine-file"
     assert taken.manifest.profile == BatchProfile(min=1, opt=8, max=8)
+    for name in ("config.pbtxt", "labels.txt"):
+        production = run_file.model_repository / "yolo26" / name
+        (taken.folder.parent / name).write_bytes(production.read_bytes())
+    target = Target(tensorrt=taken.manifest.tensorrt_version, compute_capability="8.9")
+    request = Request(
+        repository=tmp_path / "out", models=("yolo26",), run_file=run_file, target=target, reports=tmp_path
+    )
+    assert [finding.code for finding in check(request).findings] == ["NO_EVIDENCE"]
 
 
 def test_the_embedded_repository_is_the_one_that_is_served(

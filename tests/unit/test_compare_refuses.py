@@ -73,6 +73,8 @@ def test_sides_over_different_images_are_an_error_and_common_is_the_way_out(
     [
         (("--limit", "0"), 2, "--limit 0"),
         (("--limit", "nan"), 2, "--limit nan"),
+        (("--limit", "100.5"), 2, "--limit 100.5"),
+        (("--out", ""), 2, "an empty name"),
         (("--resamples", "3"), 2, "--resamples 3"),
         (("--confidence", "1.5"), 2, "--confidence 1.5"),
         (("--confidence", "0.999"), 2, "at least 2000 resamples"),

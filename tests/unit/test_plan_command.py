@@ -81,6 +81,8 @@ def test_equal_files_cannot_be_extrapolated(tmp_path: Path, ground_truth: Path) 
         (("--resamples", "1"), 2, "resamples"),
         (("--resamples", "100", "--confidence", "0.999"), 2, "at least 2000"),
         (("--limit", "inf"), 2, "--limit"),
+        (("--limit", "101"), 2, "--limit"),
+        (("--out", ""), 2, "an empty name"),
     ],
 )
 def test_wrong_options_write_nothing(

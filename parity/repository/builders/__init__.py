@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from parity.config import hint
 from parity.errors import RunnerError, UsageError, join_problems
-from parity.repository.builders.base import Builder, Built, Job, ToDo, Wish
+from parity.repository.builders.base import Builder, Built, Choice, Job, ToDo, Wish
 from parity.repository.builders.container import Container
 from parity.repository.builders.engine_file import EngineFile
 from parity.repository.builders.tensorrt import TensorRt
 from parity.repository.builders.tensorrt_rtx import TensorRtRtx
 from parity.repository.builders.trtexec import Trtexec
 
-__all__ = ["BUILDERS", "Builder", "Built", "Job", "ToDo", "Wish", "choose"]
+__all__ = ["BUILDERS", "Builder", "Built", "Choice", "Job", "ToDo", "Wish", "choose"]
 
 BUILDERS: dict[str, Builder] = {
     "engine-file": EngineFile(),
@@ -23,18 +23,19 @@ BUILDERS: dict[str, Builder] = {
 """In the order of choice: the first that misses nothing builds."""
 
 
-def choose(wish: Wish, wanted: str | None) -> str:
-    """The name of the builder that is wanted, or of the first that can build here what is wished for.
+def choose(wish: Wish, wanted: str | None) -> Choice:
+    """The builder that is wanted, or the first that can build here what is wished for.
 
     Raises UsageError for an unknown name, RunnerError when it cannot build here, with the reason.
     """
     if wanted is not None and wanted not in BUILDERS:
         raise UsageError(f"no builder is called {wanted!r}{hint(wanted, list(BUILDERS))}", where="--builder")
-    reasons = {}
+    reasons: dict[str, str] = {}
     for name in BUILDERS if wanted is None else [wanted]:
-        reasons[name] = BUILDERS[name].missing(wish)
-        if not reasons[name]:
-            return name
+        reason = BUILDERS[name].missing(wish)
+        if not reason:
+            return Choice(name=name, passed_over=reasons)
+        reasons[name] = reason
     raise RunnerError(
         join_problems([f"{name}: {reason}" for name, reason in reasons.items()]),
         where="engine",

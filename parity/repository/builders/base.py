@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -74,9 +75,21 @@ class Built:
 
 @dataclass(frozen=True, kw_only=True)
 class ToDo:
-    """Nothing was built: what somebody else has to run, ready to paste. commands: one after the other."""
+    """Nothing was built: what somebody else has to run, ready to paste. commands: one after the other.
+
+    passed_over: why each builder that would have come first cannot build here, by its name.
+    """
 
     commands: tuple[str, ...]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A builder's name, and why those before it were passed over, by their names."""
+
+    name: str
+    passed_over: Mapping[str, str]
 
 
 class Builder(Protocol):

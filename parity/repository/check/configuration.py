@@ -117,15 +117,15 @@ def _check_batching(subject: Subject, config: Any, notes: Notes) -> None:
             expected="dynamic_batching with preferred sizes and a queue delay",
             fix="add dynamic_batching { preferred_batch_size: [ 4, 8 ] }, or what was measured",
         )
-    sizes = list(config.dynamic_batching.preferred_batch_size)
-    wrong = [size for size in sizes if not 1 <= size <= max(config.max_batch_size, 0)]
-    if wrong:
+    sizes, most = list(config.dynamic_batching.preferred_batch_size), config.max_batch_size
+    wrong = [size for size in sizes if not 1 <= size <= most]
+    if wrong and most >= 1:  # a wrong max_batch_size has a finding of its own
         notes.add(
             "BATCHING_PREFERRED",
             subject.config_file,
             f"preferred_batch_size {', '.join(map(str, wrong[:10]))}",
             line=subject.places.line("dynamic_batching.preferred_batch_size"),
-            expected=f"1 to {config.max_batch_size}, the max_batch_size",
+            expected=f"1 to {most}, the max_batch_size",
             fix="prefer sizes that the model takes; Triton refuses to load it like this",
         )
 
@@ -145,7 +145,7 @@ def _check_warm_up(subject: Subject, config: Any, notes: Notes) -> None:
         )
     for i, warmup in enumerate(config.model_warmup):
         place, problems = f"model_warmup[{i}]", []
-        if warmup.batch_size > max(most, 1):
+        if warmup.batch_size > most >= 1:
             problems.append(f"batch {warmup.batch_size}")
         if set(warmup.inputs) != set(inputs):
             problems.append(f"inputs {', '.join(sorted(warmup.inputs)) or 'none'}")
@@ -163,6 +163,15 @@ def _check_warm_up(subject: Subject, config: Any, notes: Notes) -> None:
                 subject.config_file,
                 f"{warmup.name or 'a warm-up'}: {', '.join(problems)}",
                 line=subject.places.line(place),
-                expected=f"batches up to {most} of the inputs as they are declared",
+                expected=f"batches up to {max(most, 1)} of {_declared(config)}",
                 fix="correct the warm-up; Triton refuses to load the model when it fails",
             )
+
+
+def _declared(config: Any) -> str:
+    """The configuration's inputs in words: `images, FP32 [3, 640, 640]`."""
+    inputs = [
+        f"{tensor.name}, {enum_name(tensor, 'data_type').removeprefix('TYPE_')} {list(tensor.dims)}"
+        for tensor in config.input
+    ]
+    return "; ".join(inputs) or "no input, since none is declared"

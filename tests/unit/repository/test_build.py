@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from parity.cli import app
+from parity.cli import app, repository_build
 from parity.config import RunFile
 from parity.errors import EvidenceError, RunnerError, UsageError
 from parity.progress import Silent
@@ -175,10 +175,38 @@ def test_plans_of_tensorrt_rtx_stay_out_of_tritons_repository(
 
 def test_nothing_at_hand_but_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert choose(Wish(capabilities=(), engine=None), None) == "container"
-    assert choose(Wish(capabilities=(), engine=tmp_path / "e"), None) == "engine-file"
+    chosen = choose(Wish(capabilities=(), engine=None), None)
+    assert chosen.name == "container"
+    assert list(chosen.passed_over) == ["engine-file", "tensorrt", "trtexec", "tensorrt-rtx"]
+    assert chosen.passed_over["trtexec"].startswith("trtexec is neither on the PATH nor")
+    assert choose(Wish(capabilities=(), engine=None), "container").passed_over == {}
+    assert choose(Wish(capabilities=(), engine=tmp_path / "e"), None).name == "engine-file"
     with pytest.raises(UsageError, match="did you mean 'trtexec'"):
         choose(Wish(capabilities=(), engine=None), "trtexe")
+
+
+def test_why_only_a_command_is_left_is_told(
+    tmp_path: Path, run_file: RunFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    todo = module.build(run_file, "yolo", options(tmp_path, builder=None), Silent())
+    assert isinstance(todo, ToDo)
+    repository_build._explain("yolo", todo)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "yolo: nothing was built, since no builder can here:"
+    assert [line.split(":")[0].strip() for line in lines[1:5]] == list(todo.passed_over)
+    assert lines[5] == "Where there is a GPU, run:"
+    asked = module.build(run_file, "yolo", options(tmp_path, builder="container"), Silent())
+    assert isinstance(asked, ToDo)
+    repository_build._explain("yolo", asked)
+    assert capsys.readouterr().err.splitlines()[0] == "yolo: nothing was built."
+
+
+def test_a_folder_that_nothing_can_be_written_in_is_one_for_models(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(app, ["repository", "build", "--out", str(tmp_path / "file" / "x")])
+    assert done.exit_code == 2
+    assert "a folder that models can be written in" in done.output
 
 
 def test_the_container_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,6 +239,7 @@ def test_the_container_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest
         (["--engine", "x.engine"], "one model, named by --model"),
         (["--engine", "x", "--model", "yolo26", "--builder", "trtexec"], "--builder engine-file, or none"),
         (["--model", "yolo27"], "did you mean 'yolo26'"),
+        (["--out", ""], "an empty name"),
         (["--embedded", "--out", "model_repository"], "the production repository"),
     ],
 )

@@ -80,7 +80,7 @@ WRITES = 'for word in "$@"; do case $word in --saveEngine=*) printf plan > "${wo
 def test_a_build_that_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, f"{WRITES}echo '&&&& PASSED TensorRT.trtexec'\n")
     job = build_jobs.job(tmp_path)
-    assert choose(job.wish, "trtexec") == "trtexec"
+    assert choose(job.wish, "trtexec").name == "trtexec"
     built = Trtexec().build(job, Silent())
     assert built.plan.read_bytes() == b"plan"
     assert (built.tensorrt_version, built.gpu, built.driver) == ("11.4.1", "NVIDIA L4", "580.95.05")

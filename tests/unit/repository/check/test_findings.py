@@ -91,6 +91,13 @@ def test_everything_is_found_in_one_go(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_warm_up_is_told_which_inputs_are_declared(tmp_path: Path) -> None:
+    sample = Sample()
+    sample.replace('key: "images"', 'key: "image"', 1)
+    (found,) = check(sample.write(tmp_path)).findings
+    assert found.expected == "batches up to 8 of images, FP32 [3, 256, 256]"
+
+
 def test_without_a_run_file_the_manifest_decides(tmp_path: Path) -> None:
     sample = Sample()
     sample.request["run_file"] = None
