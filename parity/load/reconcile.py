@@ -169,7 +169,7 @@ def server_totals(scrapes: Sequence[Scrape], *, model: str, version: str = "") -
 
 def _series(scrape: Scrape, name: str, labels: Mapping[str, str]) -> dict[str, tuple[int, str]]:
     return {
-        str(sample): (round(sample.value), sample.labels.get("reason", ""))
+        str(sample): (round(sample.value), one_line(sample.labels.get("reason", "")))
         for sample in scrape.select(name, **labels)
     }
 
@@ -178,10 +178,11 @@ def _unusable(scrapes: Sequence[Scrape], model: str, version: str, reason: str) 
     if len(scrapes) < 2:
         return reason or f"{len(scrapes)} scrapes of the server, expected one before and one after"
     labels = {"model": model, **({"version": version} if version else {})}
-    if not any(scrape.select(SUCCESS, **labels) for scrape in scrapes):
-        counted = sorted({s.labels.get("model", "?") for scrape in scrapes for s in scrape.select(SUCCESS)})
-        of = f"{model!r} version {version}" if version else repr(model)
-        return one_line(f"no {SUCCESS} of {of}; the server counts {', '.join(counted) or 'no model'}")
+    for name in (SUCCESS, FAILURE, INFERENCES):
+        if not any(scrape.select(name, **labels) for scrape in scrapes):
+            counted = sorted({s.labels.get("model", "?") for scrape in scrapes for s in scrape.select(name)})
+            of = f"{model!r} version {version}" if version else repr(model)
+            return one_line(f"no {name} of {of}; the server counts {', '.join(counted) or 'no model'}")
     return ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,6 @@ SIZE_LIMIT = 4 << 20
 LINE_LIMIT = 4096
 OF_TRITON = re.compile(r"^nv_", re.MULTILINE)
 _NAME = re.compile(r"^[A-Za-z_:][A-Za-z0-9_:]*", re.MULTILINE)
-_NAMED = re.compile(r"^(?:#\s*(?:HELP|TYPE)\s+)?([A-Za-z_:][A-Za-z0-9_:]*)")
 # The library's parser passes over what it does not understand, such as a label without a value.
 _LINE = re.compile(
     r'(?:#.*|[A-Za-z_:][A-Za-z0-9_:]*(?:\{(?:[A-Za-z_][A-Za-z0-9_]*="(?:[^"\\]|\\.)*"(?:,|(?=\})))*\})?'
@@ -95,13 +94,13 @@ class MetricsSource:
         """The metrics of now. Raises as `text` and `parse` do."""
         return self.parse(await self.text())
 
-    def parse(self, text: str, *, only: Collection[str] = ()) -> Scrape:
+    def parse(self, text: str) -> Scrape:
         """What `text` gave, taken apart. Raises as the function of that name."""
-        return parse(text, where=shown(self.url), only=only)
+        return parse(text, where=shown(self.url))
 
 
-def parse(text: str, *, where: str, only: Collection[str] = ()) -> Scrape:
-    """Metrics from their text format. only: names of metrics, when no other shall cost any time.
+def parse(text: str, *, where: str) -> Scrape:
+    """Metrics from their text format.
 
     Raises EvidenceError for text that is damaged, is not a Triton's, holds a series twice, or has a counter
     that is negative or not finite.
@@ -113,11 +112,11 @@ def parse(text: str, *, where: str, only: Collection[str] = ()) -> Scrape:
             expected="metrics such as nv_inference_request_success",
             remedy="give the address of Triton's metrics (port 8002, path /metrics, by default)",
         )
-    lines = _lines(text, where, only)
-    written = set(_NAME.findall("\n".join(lines)))
+    _check_lines(text, where)
+    written = set(_NAME.findall(text))
     samples: list[Sample] = []
     kinds: dict[str, str] = {}
-    for family in _families("\n".join(lines) + "\n", where):
+    for family in _families(text, where):
         for raw in family.samples:
             name = raw.name if raw.name in written else raw.name.removesuffix("_total")
             samples.append(Sample(name=name, labels=dict(raw.labels), value=_value(raw, where)))
@@ -126,11 +125,8 @@ def parse(text: str, *, where: str, only: Collection[str] = ()) -> Scrape:
     return Scrape(samples=tuple(samples), kinds=kinds, where=where)
 
 
-def _lines(text: str, where: str, only: Collection[str]) -> list[str]:
-    """The lines, or those of some metrics, each in its form.
-
-    A line's length is limited, for the parser takes time by its square.
-    """
+def _check_lines(text: str, where: str) -> None:
+    """Each has the format's form, and a length that the parser bears, for it takes time by its square."""
     lines = text.split("\n")
     longest = max(map(len, lines))
     if longest > LINE_LIMIT:
@@ -147,9 +143,6 @@ def _lines(text: str, where: str, only: Collection[str]) -> list[str]:
                 expected="Prometheus' text format",
                 remedy="look at what the server writes there",
             )
-    if not only:
-        return lines
-    return [line for line in lines if (match := _NAMED.match(line)) and match.group(1) in only]
 
 
 def _families(text: str, where: str) -> list[Any]:

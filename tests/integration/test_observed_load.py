@@ -44,10 +44,20 @@ REASONS = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
+    """It serves `yolo26`, and `cached`, which is the same with Triton's response cache before it."""
     cache = helpers.cache(tmp_path_factory)
     log = tmp_path_factory.mktemp("logs") / "triton.log"
-    with EmbeddedTriton([model(cache)], prepare(cache), log) as running:
-        yield running
+    command = EmbeddedTriton._command
+
+    def with_cache(self: EmbeddedTriton, repository: Path, prefix: str) -> list[str]:
+        root = next(folder for folder in self.environment.server.parents if (folder / "caches").is_dir())
+        caches = ["--cache-config=local,size=16777216", f"--cache-directory={root / 'caches'}"]
+        return [*command(self, repository, prefix), *caches]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmbeddedTriton, "_command", with_cache)
+        with EmbeddedTriton(models(cache), prepare(cache), log) as running:
+            yield running
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +66,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "REST_POLL_S", 0.02)
 
 
-def model(cache: Path) -> ServedModel:
+def models(cache: Path) -> list[ServedModel]:
     """The demo's YOLO26n, open to shapes that only the network refuses, and to waits that requests set."""
     exported = export_onnx(helpers.yolo26(), "fp32", cache)
     derived = derive_embedded(helpers.REPOSITORY, "yolo26", exported.signature, labels=helpers.NAMES)
@@ -64,7 +74,11 @@ def model(cache: Path) -> ServedModel:
     config.input[0].dims[:] = [-1, -1, -1]
     config.dynamic_batching.default_queue_policy.default_timeout_microseconds = 10_000_000
     config.dynamic_batching.default_queue_policy.allow_timeout_override = True
-    return ServedModel(name="yolo26", onnx=exported.path, config=str(config), files=derived.files)
+    plain = ServedModel(name="yolo26", onnx=exported.path, config=str(config), files=derived.files)
+    config.name = "cached"
+    config.response_cache.enable = True
+    config.ClearField("model_warmup")
+    return [plain, ServedModel(name="cached", onnx=exported.path, config=str(config), files=derived.files)]
 
 
 @dataclass
@@ -102,9 +116,9 @@ class Client:
         return ClientTotals(ok=self.ok, lost=self.lost, images=self.images, lost_images=self.lost_images)
 
 
-def sources(server: EmbeddedTriton) -> Sources:
+def sources(server: EmbeddedTriton, model: str = "yolo26") -> Sources:
     return Sources(
-        statistics=StatisticsSource(url=server.grpc_url, model="yolo26"),
+        statistics=StatisticsSource(url=server.grpc_url, model=model),
         metrics=MetricsSource(url=server.metrics_url),
     )
 
@@ -120,7 +134,9 @@ class Seen:
         return reconcile(self.client.totals(), self.scrapes, model="yolo26", python_backend=True)
 
 
-def observed(server: EmbeddedTriton, load: Callable[[Client], None], foreign: int = 0) -> Seen:
+def observed(
+    server: EmbeddedTriton, load: Callable[[Client], None], foreign: int = 0, model: str = "yolo26"
+) -> Seen:
     """What is seen of a load, as one step that ends when the server has counted all that was answered.
 
     foreign: requests in it that another client sent.
@@ -128,8 +144,8 @@ def observed(server: EmbeddedTriton, load: Callable[[Client], None], foreign: in
     client = Client(server.grpc_url)
 
     async def run() -> Seen:
-        source = StatisticsSource(url=server.grpc_url, model="yolo26")
-        async with SourcesObserver({"candidate": sources(server)}) as observer:
+        source = StatisticsSource(url=server.grpc_url, model=model)
+        async with SourcesObserver({"candidate": sources(server, model)}) as observer:
             before = await source.read()
             await observer.before("candidate")
             await asyncio.to_thread(load, client)
@@ -211,9 +227,12 @@ def test_metrics_are_there_and_move(server: EmbeddedTriton) -> None:
 
 
 def test_what_the_server_finishes_after_the_deadline_is_its_success(server: EmbeddedTriton) -> None:
+    def load(client: Client) -> None:
+        client.burst(4, (8, 3, 256, 256), client_timeout=0.05)
+        client.burst(1)  # there is one instance: when this is answered, it has finished those before
+
     def finished() -> bool:
-        seen = observed(server, lambda client: client.burst(4, (8, 3, 256, 256), client_timeout=0.05))
-        told = seen.reconciled()
+        told = observed(server, load).reconciled()
         assert told.unexplained == []
         return any("finished after the client's deadline" in line for line in told.explained)
 
@@ -267,6 +286,25 @@ def test_another_clients_requests_have_no_explanation(server: EmbeddedTriton) ->
         "2 requests that the server counts as success and this client does not know of",
         "the server computed 5 images, expected 3",
     ]
+
+
+def test_answers_of_the_response_cache_are_said(server: EmbeddedTriton) -> None:
+    def load(client: Client) -> None:
+        for _ in range(4):
+            client.burst(1, model="cached")
+
+    def hit() -> bool:
+        seen = observed(server, load, model="cached")
+        step, told = seen.observed.server, reconcile(seen.client.totals(), seen.scrapes, model="cached")
+        assert step is not None
+        assert (step.requests, step.cache_hits) == (4, told.cache_hits)
+        assert step.executions == step.inferences == told.server_inferences == 4 - told.cache_hits
+        assert told.unexplained == []
+        (summary,) = metrics_seen({"nv_inference_request_summary_us": []}, seen.scrapes, model="cached")
+        assert not summary.present, "the cache takes the summary of request time away"
+        return told.cache_hits > 0 and "the response cache answered" in told.explained[0]
+
+    assert helpers.eventually(hit)
 
 
 def test_a_restart_is_a_reset(server: EmbeddedTriton) -> None:

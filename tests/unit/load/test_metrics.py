@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.load.metrics import ALERTED, NEED_NOT_MOVE, NOT_SCRAPED, metrics_seen, wanted_metrics
+from parity.load.metrics import ALERTED, NOT_SCRAPED, metrics_seen, wanted_metrics
 from parity.serving.evidence import MetricSeen
 from parity.serving.gpu import NO_GPU
 from parity.serving.prometheus import Scrape, parse
@@ -51,10 +51,13 @@ def test_counters_and_summaries_have_to_move(name: str) -> None:
     assert "stayed at 9" in still.reason and not moving.reason
 
 
-@pytest.mark.parametrize("name", ["nv_inference_pending_request_count", "nv_inference_request_failure"])
-def test_a_gauge_and_a_count_of_failures_need_not_move(name: str) -> None:
-    assert looked_at(name, scrape(), scrape(success=10)).moved is None
-    assert (name in NEED_NOT_MOVE) == name.endswith("failure")
+@pytest.mark.parametrize(
+    "name",
+    ["nv_inference_pending_request_count", "nv_inference_request_failure", "nv_cache_num_hits_per_model"],
+)
+def test_a_gauge_and_a_count_of_what_should_not_happen_need_not_move(name: str) -> None:
+    found = looked_at(name, scrape(hits=0), scrape(success=10, hits=0))
+    assert (found.present, found.moved) == (True, None)
 
 
 def test_a_summary_without_a_value_under_load_does_not_move() -> None:

@@ -191,6 +191,16 @@ def test_a_model_that_is_not_counted_is_named() -> None:
     assert told.server_success is None
 
 
+@pytest.mark.parametrize("name", ["nv_inference_request_failure", "nv_inference_count"])
+def test_a_counter_that_nobody_writes_is_not_0(name: str) -> None:
+    without = [
+        parse(written(success=count).replace(name, "nv_renamed"), where="metrics") for count in (9, 39)
+    ]
+    told = reconcile(ours(30, unavailable=2), without, model="yolo26")
+    assert told.reason == f"no {name} of 'yolo26'; the server counts no model"
+    assert told.server_success is None
+
+
 def test_a_ledger_counts_attempts_for_each_may_have_reached_the_server() -> None:
     ledger = LedgerCounts(
         ok=20, retried=5, failed={"deadline": 1}, attempts=33, lost_attempts={"deadline": 2, "unavailable": 6}

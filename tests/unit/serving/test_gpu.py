@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
+import pynvml
 import pytest
 
 from parity.errors import EvidenceError, RunnerError
@@ -67,3 +70,45 @@ def test_damage_leaves_no_number(value: float) -> None:
 def test_nvml_refuses_where_there_is_no_driver() -> None:
     with pytest.raises(RunnerError, match=f"^nvml: {NO_GPU}: .*[Nn]ot [Ff]ound"), Nvml():
         pytest.fail("NVML opened without a driver")
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """In place of a driver, which no machine of the tests has: the calls of NVML that are used."""
+    library = ModuleType("pynvml")
+    busy = {FIRST: 83, SECOND: 0}
+    library.__dict__.update(
+        NVMLError=pynvml.NVMLError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: len(busy),
+        nvmlDeviceGetHandleByIndex=lambda index: list(busy)[index],
+        nvmlDeviceGetUUID=lambda device: device,
+        nvmlDeviceGetUtilizationRates=lambda device: SimpleNamespace(gpu=busy[device], memory=99),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    return library
+
+
+def test_nvml_tells_percent_and_is_read_as_shares(two_gpus: ModuleType) -> None:
+    with Nvml() as nvml:
+        assert nvml.read() == {FIRST: 0.83, SECOND: 0.0}
+    with Nvml({SECOND}) as nvml:
+        assert nvml.read() == {SECOND: 0.0}
+
+
+def test_nvml_without_the_gpu_that_is_wanted(two_gpus: ModuleType) -> None:
+    with pytest.raises(RunnerError, match="none of those") as caught, Nvml({"GPU-0"}):
+        pytest.fail("NVML opened without the GPU")
+    assert caught.value.expected == f"one of {FIRST}, {SECOND}"
+
+
+def test_a_gpu_that_nvml_cannot_read_has_no_value(
+    two_gpus: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(device: object) -> object:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    monkeypatch.setattr(two_gpus, "nvmlDeviceGetUtilizationRates", refuse)
+    with Nvml() as nvml, pytest.raises(RunnerError, match="cannot read the GPU: Not Supported"):
+        nvml.read()

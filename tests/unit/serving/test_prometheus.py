@@ -8,7 +8,7 @@ import pytest
 
 from parity.errors import EvidenceError
 from parity.serving.prometheus import LINE_LIMIT, parse
-from tests.metrics_text import scrape, with_gpu, written
+from tests.metrics_text import scrape, written
 
 
 def test_a_value_is_found_by_name_and_labels() -> None:
@@ -48,12 +48,6 @@ def test_a_quantile_of_a_quiet_minute_is_no_number(quantile: str) -> None:
     (sample,) = found.select("nv_inference_request_summary_us", quantile="0.95")
     assert math.isnan(sample.value)
     assert found.total("nv_inference_request_summary_us", quantile="0.95") is None
-
-
-def test_only_what_is_asked_for_is_parsed() -> None:
-    found = parse(with_gpu("0.5"), where="metrics", only=("nv_gpu_utilization",))
-    assert found.names() == {"nv_gpu_utilization"}
-    assert [sample.value for sample in found.samples] == [0.5, 0.0]
 
 
 @pytest.mark.parametrize(
