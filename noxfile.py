@@ -32,9 +32,9 @@ def load(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the whole test suite; arguments after `--` go to pytest."""
+    """Run the whole test suite, a file in each of two processes; arguments after `--` go to pytest."""
     session.install("-e", ".[all]", *_group("test"), silent=True)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

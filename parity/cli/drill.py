@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, new_folder, selected
+from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, folder_of, new_folder, selected
 from parity.cli.run import ModelOption, RunFileArgument
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ def drill_command(
     run_file: RunFileArgument = Path("parity.toml"),
     model: ModelOption = None,
     images: Annotated[int, typer.Option(min=1, help="Images that each step asks for.")] = 20,
-    out: Annotated[Path, typer.Option(help="Folder that the drill's folder is made in.")] = Path("reports"),
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder that the drill's folder is made in.", parser=folder_of, metavar="PATH"),
+    ] = Path("reports"),
     cache: CacheOption = None,
     debug: DebugOption = False,
 ) -> None:

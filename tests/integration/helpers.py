@@ -52,7 +52,11 @@ def rtdetr(path: Path | None = None) -> ModelConfig:
 def cache(factory: pytest.TempPathFactory) -> Path:
     """One cache folder for the whole test run: a new one, or PARITY_TEST_CACHE to save time on repeats."""
     kept = os.environ.get("PARITY_TEST_CACHE")
-    return Path(kept) if kept else factory.getbasetemp() / "shared-cache"
+    if kept:
+        return Path(kept)
+    # Where several processes run the tests, each has a folder of its own in the run's.
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    return (factory.getbasetemp() if alone else factory.getbasetemp().parent) / "shared-cache"
 
 
 def gone(pid: int) -> bool:

@@ -572,7 +572,8 @@ def test_a_run_with_a_server_of_the_environment(bench: Bench, tmp_path: Path) ->
     candidate = report.pairs[0].provenance["candidate"]
     assert candidate["url"] == bench.server.http_url
     assert candidate["requests"]["ok"] == candidate["requests"]["attempts"] == IMAGES
-    assert report.pairs[0].agreement.matched == report.pairs[0].agreement.agreeing > 0
+    agreement = report.pairs[0].agreement
+    assert agreement is not None and agreement.matched == agreement.agreeing > 0
     assert any("at 0.3" in estimate.label for estimate in report.pairs[0].estimates)
     assert report.notes[0].startswith("From the environment: TRITON_HTTP_URL=")
 
