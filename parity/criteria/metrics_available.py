@@ -11,6 +11,9 @@ from parity.serving.evidence import MetricSeen, ServingEvidence
 OF_GPUS = ("nv_gpu_", "nv_energy_")
 """How the names of those metrics begin that Triton has of GPUs alone."""
 
+NOT_SCRAPED = "not scraped"
+"""How a metric's reason begins when the server's metrics were never read."""
+
 
 class MetricsAvailableParameters(Parameters):
     """None: a metric that is needed and missing is always a failure."""
@@ -19,7 +22,8 @@ class MetricsAvailableParameters(Parameters):
 class MetricsAvailable(ServingCriterion):
     """Metrics that a policy or an alert rule names and that are missing, or stood still under load.
 
-    A GPU's metrics where no GPU was seen are missing for want of one, which shows nothing: INCONCLUSIVE.
+    A GPU's metrics where no GPU was seen are missing for want of one, which shows nothing: INCONCLUSIVE, as
+    where nobody could read the server's metrics.
     """
 
     name = "metrics_available"
@@ -36,6 +40,9 @@ class MetricsAvailable(ServingCriterion):
         metrics = serving.metrics
         if not metrics:
             return inconclusive("No metric was looked for.")
+        unread = [metric for metric in metrics if metric.reason.startswith(NOT_SCRAPED)]
+        if unread:
+            return inconclusive(f"Metrics were not read: {_told(unread)}.", n=len(metrics))
         gpu = _gpu_seen(serving)
         broken = [metric for metric in metrics if not metric.present or metric.moved is False]
         unknown = [metric for metric in broken if not gpu and metric.name.startswith(OF_GPUS)]
