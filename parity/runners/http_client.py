@@ -44,7 +44,7 @@ class HttpClient:
     def health(self, timeout: float | None = None) -> str:
         """What the service says of its health, at most 4 KiB, as one line. Raises RequestError."""
         endpoint = self.endpoint
-        body = self._ask("GET", endpoint.health, endpoint.headers(), None, timeout or endpoint.timeout)
+        body = self._ask("GET", endpoint.health, endpoint.headers, None, timeout or endpoint.timeout)
         return one_line(body[:MOST_HEALTH_BYTES].decode("utf-8", errors="replace"))
 
     def live(self) -> bool:
