@@ -147,6 +147,13 @@ def test_the_load_target_answers_the_same(
     assert whole(found).detections.equals(in_process["yolo26"].detections)
 
 
+def test_connections_are_kept(services: DemoServices, images: Sequence[ImageRecord], tmp_path: Path) -> None:
+    with service(services.get("yolo26").url, tmp_path, in_flight=1) as runner:
+        assert len(list(runner.predict(images[:4]))) == 4
+        pool = runner._client.pool.connection_from_url(runner.endpoint.detect)
+        assert (pool.num_connections, pool.num_requests) == (1, 5)
+
+
 def written(folder: Path, name: str, data: bytes, image: ImageRecord) -> ImageRecord:
     path = folder / name
     path.write_bytes(data)

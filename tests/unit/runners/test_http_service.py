@@ -181,7 +181,7 @@ def test_nothing_listens(tmp_path: Path) -> None:
 
 def test_provenance_tells_all_but_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "very-secret")
-    health = http(200, b'{"status":\n"ok", "odd": "\x1b[2J\xff' + b"x" * 10_000)
+    health = http(200, b'{"status":\n"ok", "you": "very-secret", "odd": "\x1b[2J\xff' + b"x" * 10_000)
     with (
         scripted(health) as server,
         runner(tmp_path, server.url, path="/find?confidence=0.001", token_env=VARIABLE) as mine,
