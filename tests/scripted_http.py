@@ -32,8 +32,10 @@ class Scripted(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, script: tuple[bytes, ...], tls: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Conversation)
+    allow_reuse_address = True
+
+    def __init__(self, script: tuple[bytes, ...], tls: ssl.SSLContext | None, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Conversation)
         self.script = list(script)
         self.tls = tls
         self.lock = threading.Lock()
@@ -43,6 +45,12 @@ class Scripted(socketserver.ThreadingTCPServer):
     @property
     def url(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.server_address[1]}"
+
+    def stop(self) -> None:
+        """Listen no more; what hangs ends."""
+        self.over.set()
+        self.shutdown()
+        self.server_close()
 
     def next_answer(self) -> bytes:
         with self.lock:
@@ -81,16 +89,15 @@ class _Conversation(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def scripted(*script: bytes, tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
-    """Serve the script on a free loopback port."""
-    with Scripted(script, tls) as server:
+def scripted(*script: bytes, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Scripted]:
+    """Serve the script on a loopback port, a free one by default."""
+    with Scripted(script, tls, port) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
             yield server
         finally:
-            server.over.set()
-            server.shutdown()
+            server.stop()
             thread.join()
 
 

@@ -122,18 +122,23 @@ def _thin_pairs(
 
     Clipped at the edge of an image, a box may have no width at all; IoU sees nothing of it.
     """
-    free: dict[tuple[int, int], list[int]] = {}
+    cells: dict[tuple[int, int], list[int]] = {}
     for row in extra[_is_thin(candidate.boxes[extra], pixels)].tolist():
-        free.setdefault(_cell(candidate, row), []).append(row)
-    pairs = []
+        cells.setdefault(_cell(candidate, row), []).append(row)
+    near = []
     for row in missing[_is_thin(reference.boxes[missing], pixels)].tolist():
-        others = free.get(_cell(reference, row))
-        if not others:
-            continue
-        shifts = np.abs(candidate.boxes[others].astype(np.float64) - reference.boxes[row]).max(axis=1)
-        nearest = int(shifts.argmin())
-        if shifts[nearest] <= pixels:
-            pairs.append((row, others.pop(nearest)))
+        for other in cells.get(_cell(reference, row), ()):
+            shift = float(np.abs(candidate.boxes[other].astype(np.float64) - reference.boxes[row]).max())
+            change = abs(float(candidate.scores[other]) - float(reference.scores[row]))
+            if shift <= pixels:
+                near.append((shift, change, row, other))
+    pairs: list[tuple[int, int]] = []
+    left, right = set[int](), set[int]()
+    for _, _, row, other in sorted(near):
+        if row not in left and other not in right:
+            pairs.append((row, other))
+            left.add(row)
+            right.add(other)
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 

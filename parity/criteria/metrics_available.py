@@ -13,6 +13,9 @@ from parity.serving.evidence import MetricSeen, ServingEvidence
 OF_GPUS = ("nv_gpu_", "nv_energy_")
 """How the names of those metrics begin that Triton has of GPUs alone."""
 
+NOT_SCRAPED = "not scraped"
+"""How a metric's reason begins when the server's metrics were never read."""
+
 
 class MetricsAvailableParameters(Parameters):
     """Whether a GPU belongs to the phase; any other metric that is needed and missing is a failure."""
@@ -23,7 +26,8 @@ class MetricsAvailableParameters(Parameters):
 class MetricsAvailable(ServingCriterion):
     """Metrics that a policy or an alert rule names and that are missing, or stood still under load.
 
-    A GPU's metrics where no GPU was seen are missing for want of one, which shows nothing: INCONCLUSIVE.
+    A GPU's metrics where no GPU was seen are missing for want of one, which shows nothing: INCONCLUSIVE, as
+    where nobody could read the server's metrics.
     """
 
     name = "metrics_available"
@@ -40,6 +44,9 @@ class MetricsAvailable(ServingCriterion):
         metrics = serving.metrics
         if not metrics:
             return inconclusive("No metric was looked for.")
+        unread = [metric for metric in metrics if metric.reason.startswith(NOT_SCRAPED)]
+        if unread:
+            return inconclusive(f"Metrics were not read: {_told(unread)}.", n=len(metrics))
         gpu = _gpu_seen(serving)
         if not gpu and not parameters.gpu:
             metrics = [metric for metric in metrics if not metric.name.startswith(OF_GPUS)]

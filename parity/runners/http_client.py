@@ -13,7 +13,7 @@ from parity.runners.http_endpoint import MOST_ANSWER_BYTES, Endpoint, HttpReques
 from parity.visible import one_line
 
 CHUNK = 1 << 16
-MOST_HEALTH_BYTES = 4096
+MOST_HEALTH = 4000
 LIVE_S = 5.0
 """Seconds in which a service that is still there says so, however long a detection may take."""
 
@@ -42,10 +42,11 @@ class HttpClient:
         return self._ask("POST", endpoint.detect, request.headers, request.body, endpoint.timeout)
 
     def health(self, timeout: float | None = None) -> str:
-        """What the service says of its health, at most 4 KiB, as one line. Raises RequestError."""
+        """What the service says of its health, at most 4,000 characters, as one line. Raises RequestError."""
         endpoint = self.endpoint
-        body = self._ask("GET", endpoint.health, endpoint.headers(), None, timeout or endpoint.timeout)
-        return one_line(body[:MOST_HEALTH_BYTES].decode("utf-8", errors="replace"))
+        body = self._ask("GET", endpoint.health, endpoint.headers, None, timeout or endpoint.timeout)
+        text = http_problems.without(endpoint.token, body.decode("utf-8", errors="replace"))
+        return one_line(text[:MOST_HEALTH])
 
     def live(self) -> bool:
         """Whether the service still says that it is well."""

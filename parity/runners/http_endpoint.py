@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +53,7 @@ class Endpoint:
     token: str | None = field(default=None, repr=False)
     ca: Path | None = None
 
+    @cached_property
     def headers(self) -> dict[str, str]:
         """Headers of every request. An answer that is not compressed cannot grow when it is read."""
         headers = {
@@ -68,12 +70,12 @@ class Endpoint:
         kind = next((name for start, name in SIGNATURES if file.startswith(start)), None)
         media = f"image/{kind}" if kind else "application/octet-stream"
         if self.sending == "raw":
-            return HttpRequest(body=file, headers={**self.headers(), "Content-Type": media})
+            return HttpRequest(body=file, headers={**self.headers, "Content-Type": media})
         from urllib3 import encode_multipart_formdata
 
         name = f"image.{kind}" if kind else "image"
         body, content_type = encode_multipart_formdata({self.form_field: (name, file, media)})
-        return HttpRequest(body=body, headers={**self.headers(), "Content-Type": content_type})
+        return HttpRequest(body=body, headers={**self.headers, "Content-Type": content_type})
 
     def result(self, image: ImageRecord, body: bytes) -> ImageResult:
         """The answer as boxes. Raises RequestError with the reason `bad-answer` for one without sense."""

@@ -169,6 +169,9 @@ def _words(body: bytes, token: str | None) -> str:
     if isinstance(document, dict) and "detail" in document:
         detail = document["detail"]
         text = detail if isinstance(detail, str) else json.dumps(detail)
-    if token:
-        text = text.replace(token, "[token]")
-    return one_line(text)[:SHOWN]
+    return one_line(without(token, text))[:SHOWN]
+
+
+def without(token: str | None, text: str) -> str:
+    """What a service says, less the token, should it say that, too."""
+    return text.replace(token, "[token]") if token else text

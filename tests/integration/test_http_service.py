@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import urllib3
 
 from parity.collect import Collected, collect
 from parity.config import DatasetConfig, ModelConfig, validate
@@ -146,6 +147,13 @@ def test_the_load_target_answers_the_same(
     assert whole(found).detections.equals(in_process["yolo26"].detections)
 
 
+def test_connections_are_kept(services: DemoServices, images: Sequence[ImageRecord], tmp_path: Path) -> None:
+    with service(services.get("yolo26").url, tmp_path, in_flight=1) as runner:
+        assert len(list(runner.predict(images[:4]))) == 4
+        pool = runner._client.pool.connection_from_url(runner.endpoint.detect)
+        assert (pool.num_connections, pool.num_requests) == (1, 5)
+
+
 def written(folder: Path, name: str, data: bytes, image: ImageRecord) -> ImageRecord:
     path = folder / name
     path.write_bytes(data)
@@ -203,6 +211,26 @@ def test_a_run_file_that_does_not_fit_the_service(
     assert caught.value.exit_code == 4
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [
+        ({"url": "/detect?confidence=2", "body": b"x"}, 422, "less than or equal to 1"),
+        ({"url": "/detect", "body": b""}, 422, "an empty file"),
+        ({"url": "/detect", "body": b"GIF89a" + bytes(99)}, 422, "not an image"),
+        ({"url": "/detect", "fields": {"file": "text alone"}}, 422, "no file in its field"),
+        ({"url": "/detect", "body": b"--", "headers": {"Content-Type": "multipart/form-data"}}, 422, "form"),
+        ({"url": "/detect", "body": iter([bytes(2**20)] * 21)}, 413, "more than 20000000 bytes"),
+    ],
+)
+def test_the_demo_service_answers_bad_requests_with_a_reason(
+    services: DemoServices, sent: dict[str, Any], status: int, words: str
+) -> None:
+    url = services.get("yolo26").url + sent.pop("url")
+    answer = urllib3.request("POST", url, retries=False, **sent)
+    assert answer.status == status
+    assert words in answer.data.decode()
 
 
 def test_a_service_that_hangs_ends_the_run_in_time(

@@ -330,6 +330,13 @@ def test_a_missing_metric_and_one_that_stands_still_fail() -> None:
         assert result.observed == 1
 
 
+def test_metrics_that_nobody_read_show_nothing() -> None:
+    unread = good.metric("nv_inference_count", present=False, moved=None, reason="not scraped: refused")
+    result = judge("metrics_available", good.serving(metrics=[unread]))
+    assert result.outcome is INCONCLUSIVE
+    assert "refused" in result.message
+
+
 def test_a_metric_that_need_not_move_passes() -> None:
     still = good.metric("nv_inference_request_failure", moved=None)
     assert judge("metrics_available", good.serving(metrics=[still])).outcome is PASS

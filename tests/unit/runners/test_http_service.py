@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest
 from parity.config import settings_problems
 from parity.detections import Status
 from parity.errors import RunnerError, UsageError
-from parity.requests import LedgerCounts, Retries
+from parity.requests import LedgerCounts, RequestError, Retries
 from parity.runners.base import ImageResult
+from parity.runners.http_endpoint import HttpRequest
 from parity.runners.http_service import HttpServiceRunner, HttpServiceSettings
+from parity.runners.target import Servable
 from tests.http_samples import ANSWER, ONE, picture, runner
 from tests.scripted_http import HANGS, free_port, http, scripted
 
@@ -45,6 +49,48 @@ def test_what_may_help_is_tried_as_often_as_asked(tmp_path: Path, lost: bytes) -
     counts = mine.ledger.counts()
     assert result.status is Status.FAILED
     assert (counts.attempts, sum(counts.failed.values())) == (3, 1)
+
+
+def test_a_service_that_restarts_costs_retries_and_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [picture(tmp_path, number) for number in range(6)]
+    noticed = threading.Event()
+    with ExitStack() as servers:
+        server = servers.enter_context(scripted(WELL, GOOD))
+        mine = servers.enter_context(runner(tmp_path, server.url, in_flight=2))
+        mine.retries = Retries(most=1000, first_wait_s=0.02, longest_wait_s=0.05)
+        results = mine.predict(pictures)
+        first = next(results)  # others are sent only when the next one is asked for
+        ask = mine._client.detect
+
+        def watched(request: HttpRequest) -> bytes:
+            try:
+                return ask(request)
+            except RequestError:
+                noticed.set()
+                raise
+
+        def restart() -> None:
+            noticed.wait(60)
+            servers.enter_context(scripted(GOOD, port=server.server_address[1]))
+
+        monkeypatch.setattr(mine.client, "detect", watched)
+        server.stop()
+        restarting = threading.Thread(target=restart)
+        restarting.start()
+        rest = list(results)
+        restarting.join()
+    assert [result.status for result in (first, *rest)] == [Status.OK] * len(pictures)
+    counts = mine.ledger.counts()
+    assert counts.requests == len(pictures) and counts.retried > 0 and not counts.failed
+    assert set(counts.lost_attempts) == {"connection"}
+
+
+def test_it_can_be_put_under_load(tmp_path: Path) -> None:
+    with scripted(WELL) as server, runner(tmp_path, server.url) as mine:
+        servable: Servable = mine
+        assert servable.target().endpoint == f"{server.url}/detect"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +181,7 @@ def test_nothing_listens(tmp_path: Path) -> None:
 
 def test_provenance_tells_all_but_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "very-secret")
-    health = http(200, b'{"status":\n"ok", "odd": "\x1b[2J\xff' + b"x" * 10_000)
+    health = http(200, b'{"status":\n"ok", "you": "very-secret", "odd": "\x1b[2J\xff' + b"x" * 10_000)
     with (
         scripted(health) as server,
         runner(tmp_path, server.url, path="/find?confidence=0.001", token_env=VARIABLE) as mine,
