@@ -1,4 +1,4 @@
-"""`parity load` as a whole: the demo's real service and the embedded Triton under load, judged and reported."""
+"""`parity load` as a whole: the demo's real service and the embedded Triton, judged and reported."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from parity import load_pipeline
+from parity import load_evidence, load_pipeline
 from parity.config import RunFile, RunnerConfig
 from parity.config import load as load_run_file
 from parity.criteria import Outcome
 from parity.errors import UsageError
 from parity.load.plan import LoadPlan, StepRules, closed, opened
+from parity.pipeline import Result
 from parity.progress import Silent
 from parity.report.document import Pair, Report
 from parity.runners import SETTINGS
@@ -27,8 +29,8 @@ from tests.integration.helpers import ROOT, cache
 pytestmark = pytest.mark.integration
 
 RULES = StepRules(
-    warmup_requests=4, warmup_s=0, window_s=0.1, window_requests=4, least_windows=3, least_requests=24, most_s=3,
-    give_up_s=2, drain_s=5,
+    warmup_requests=4, warmup_s=0, window_s=0.1, window_requests=4, least_windows=3, least_requests=24,
+    most_s=3, give_up_s=2, drain_s=5,
 )  # fmt: skip
 PLAN = LoadPlan(loads=(closed(1), closed(4), opened(20)), turns=1, rules=RULES, most_images=6)
 
@@ -47,7 +49,7 @@ def run_file(url: str, **candidate: object) -> RunFile:
     )
 
 
-def load(config: RunFile, folder: Path, cached: Path, plan: LoadPlan = PLAN) -> load_pipeline.Result:
+def load(config: RunFile, folder: Path, cached: Path, plan: LoadPlan = PLAN) -> Result:
     request = Request(
         run_file=config, models=("yolo26",), images=None, folder=folder, cache=cached, command="parity load"
     )
@@ -147,13 +149,13 @@ def test_a_service_that_dies_under_load_is_counted(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with demo_service("yolo26") as service:
-        drive = load_pipeline.gather.__globals__["_drive"]
+        drive = load_evidence._drive
 
-        def killed_first(*arguments: object) -> None:
+        def killed_first(*arguments: Any) -> None:
             os.kill(service.process.pid, signal.SIGKILL)
             drive(*arguments)
 
-        monkeypatch.setitem(load_pipeline.gather.__globals__, "_drive", killed_first)
+        monkeypatch.setattr(load_evidence, "_drive", killed_first)
         plan = replace(PLAN, loads=(closed(1),))
         result = load(run_file(service.url), tmp_path / "run", cache(tmp_path_factory), plan)
     (pair,) = result.report.pairs
