@@ -6,34 +6,33 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
-from urllib.parse import urlsplit
 
 from parity.answers import Answers, Cut, any_batch, under_load
 from parity.collect import checked
-from parity.config import RunFile
 from parity.dataset import Dataset, ImageRecord, OpenCvReader
-from parity.errors import ParityError, RunnerError, UsageError
+from parity.errors import ParityError
+from parity.load import perf_analyzer
 from parity.load.clock import run_on_fine_loop, undisturbed
 from parity.load.material import spread
 from parity.load.metrics import metrics_seen, wanted_metrics
-from parity.load.observe import Sources, SourcesObserver
+from parity.load.observe import SourcesObserver
 from parity.load.plan import LoadPlan
 from parity.load.reconcile import ClientTotals, reconcile
 from parity.load.run import ORDER, LoadRun, run_steps
+from parity.load_sides import endpoint, sources
 from parity.progress import Progress
 from parity.provenance import environment
-from parity.runners import RUNNERS, ImageResult, Runner
-from parity.runners.http_service import HttpServiceRunner
+from parity.runners import ImageResult, Runner
 from parity.runners.network import NetworkRunner
 from parity.runners.triton import TritonRunner
-from parity.runners.triton_transport import Connection
-from parity.serving.evidence import BatchInvariance, ServingEvidence, SideName
-from parity.serving.prometheus import MetricsSource
-from parity.serving.statistics import StatisticsSource
-from parity.serving.web import Access, is_loopback
+from parity.serving.evidence import BatchInvariance, Imported, LoadStep, ServingEvidence, SideName
 from parity.sides import Request, entered
+
+IMPORTED = "perf_analyzer"
+"""What ran, by a side's provenance, where its steps are another tool's: nothing tells of it."""
 
 BATCH_IMAGES = 12
 """Images that the any-batch test sends in every company: a few show what depends on the company."""
@@ -49,20 +48,6 @@ class Gathered:
     facts: dict[str, Any]
     problems: tuple[str, ...]
     error: ParityError | None
-
-
-def check_served(run_file: RunFile, model: str) -> None:
-    """Raise UsageError unless both sides of the model answer over a network: only there load can be put."""
-    for side in ORDER:
-        name = run_file.side(model, side).runner
-        kind = RUNNERS.get(name)
-        if kind is not None and not hasattr(kind, "target"):
-            raise UsageError(
-                f"the runner {name!r} answers in process",
-                where=f"{side} of model {model!r}",
-                expected="a served path: the runner 'http-service' or 'triton'",
-                remedy="name one in the run file; demo/services.toml shows how",
-            )
 
 
 def gather(
@@ -109,8 +94,8 @@ def gather(
         evidence = ServingEvidence(
             work=plan.work,
             images=run.images,
-            reference_endpoint=_endpoint(runners["reference"]),
-            candidate_endpoint=_endpoint(candidate),
+            reference_endpoint=endpoint(runners["reference"]),
+            candidate_endpoint=endpoint(candidate),
             steps=run.steps,
             metrics=metrics_seen(wanted_metrics(), scrapes, model=served, reason=unseen),
             reconciliation=reconcile(
@@ -143,23 +128,40 @@ def gather(
     )
 
 
-def sources(runner: Runner) -> Sources:
-    """Where a side can be observed: Triton's statistics and metrics, or this machine's GPU."""
-    if isinstance(runner, TritonRunner):
-        reached = _reached(runner)
-        access = Access(headers=reached.headers(), ca_file=reached.ca)
-        statistics = StatisticsSource(
-            url=reached.address,
-            model=runner.served_model,
-            version=runner.settings.version,
-            protocol=reached.wire,
-            tls=reached.tls,
-            access=access,
-        )
-        return Sources(statistics=statistics, metrics=MetricsSource(url=runner.metrics_url, access=access))
-    if isinstance(runner, HttpServiceRunner):
-        return Sources(nvml=is_loopback(urlsplit(runner.settings.url).hostname or ""))
-    return Sources()
+def imported(files: Sequence[tuple[SideName, Path]]) -> Gathered:
+    """What perf_analyzer measured, of one side or both, instead of measuring. Raises EvidenceError.
+
+    It sends one input again and again and looks at no answer, so there is nothing on images.
+    """
+    steps: list[LoadStep] = []
+    sources: list[Imported] = []
+    told = dict.fromkeys(ORDER, "not measured")
+    for side, path in files:
+        found, source = perf_analyzer.read(path, side)
+        steps += found
+        sources.append(source)
+        told[side] = path.name
+    evidence = ServingEvidence(
+        work="tensor",
+        images=0,
+        reference_endpoint=told["reference"],
+        candidate_endpoint=told["candidate"],
+        steps=steps,
+        imported=sources,
+    )
+    facts: dict[str, Any] = {
+        side: {"runner": "perf_analyzer", "in_process": IMPORTED, "files": []} for side in ORDER
+    }
+    for (side, _), source in zip(files, sources, strict=True):
+        facts[side]["files"].append({"file": source.file, "sha256": source.sha256})
+    return Gathered(
+        evidence=evidence,
+        images=(),
+        quiet={},
+        facts={**facts, "environment": environment()},
+        problems=(),
+        error=None,
+    )
 
 
 def _twice(
@@ -219,17 +221,3 @@ def _batches(
         formed=None if statistics is None else lambda: asyncio.run(statistics.read()).executions_by_size(),
         progress=progress,
     )
-
-
-def _endpoint(runner: Runner) -> str:
-    """Where requests went, without secrets."""
-    if isinstance(runner, TritonRunner):
-        reached = _reached(runner)
-        return f"{reached.wire}://{reached.address}"
-    return runner.endpoint.detect if isinstance(runner, HttpServiceRunner) else type(runner).__name__
-
-
-def _reached(runner: TritonRunner) -> Connection:
-    if runner.reached is None:
-        raise RunnerError("the runner was not entered", where="triton")
-    return runner.reached

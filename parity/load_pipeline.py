@@ -7,6 +7,7 @@ judged by those of the policy's criteria that need it, and written down as one r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,17 +16,19 @@ from parity.answers import unusable
 from parity.assess import Assessment, sections, summarise
 from parity.criteria import PairEvidence
 from parity.dataset import Dataset, OpenCvReader, load
-from parity.errors import ParityError
+from parity.errors import ParityError, UsageError
 from parity.files import write_whole
 from parity.load.plan import LoadPlan
 from parity.load.run import ORDER
-from parity.load_evidence import Gathered, check_served, gather
+from parity.load_evidence import Gathered, gather, imported
+from parity.load_sides import check_served
 from parity.pipeline import Result
 from parity.policies import Policy
 from parity.policies import load as load_policy
 from parity.progress import Progress
 from parity.report import write_report
 from parity.report.document import ImageCounts, ImageFailure, Pair
+from parity.serving.evidence import SideName
 from parity.sides import Request, check_model
 
 EVIDENCE = "serving.json"
@@ -33,10 +36,14 @@ EVIDENCE = "serving.json"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadRequest:
-    """What was asked for: as for a run, and the loads."""
+    """What was asked for: as for a run, and the loads.
+
+    files: of perf_analyzer, by side; where there are any they are read, and no load is put on anything.
+    """
 
     request: Request
     plan: LoadPlan
+    files: tuple[tuple[SideName, Path], ...] = ()
 
 
 def run(asked: LoadRequest, progress: Progress) -> Result:
@@ -48,8 +55,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     request = asked.request
     policy = load_policy(request.run_file.phase)
     config = request.run_file.datasets[request.run_file.dataset]
-    for name in request.models:
-        check_served(request.run_file, name)
+    _check(asked)
     dataset = load(request.run_file.dataset, config, progress)
     for name in request.models:
         check_model(name, request.run_file.models[name], dataset)
@@ -58,7 +64,11 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     for name in request.models:
         timings: dict[str, float] = {}
         try:
-            gathered = gather(request, asked.plan, name, dataset, OpenCvReader(config), timings, progress)
+            gathered = (
+                imported(asked.files)
+                if asked.files
+                else gather(request, asked.plan, name, dataset, OpenCvReader(config), timings, progress)
+            )
         except ParityError as problem:
             if not assessments:
                 raise
@@ -82,6 +92,20 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     )
     write_report(report, [], [], request.folder)
     return Result(report=report, folder=request.folder, error=error)
+
+
+def _check(asked: LoadRequest) -> None:
+    """Raise UsageError for what no evidence could come of."""
+    request = asked.request
+    if not asked.files:
+        for name in request.models:
+            check_served(request.run_file, name)
+    elif len(request.models) != 1:
+        raise UsageError(
+            f"the files could be of {', '.join(request.models)}",
+            where="--perf-analyzer",
+            remedy="say which with --model",
+        )
 
 
 def _judge(

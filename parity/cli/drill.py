@@ -9,6 +9,7 @@ import typer
 
 from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, folder_of, new_folder, selected
 from parity.cli.run import ModelOption, RunFileArgument
+from parity.cli.triton_options import switched_on
 
 if TYPE_CHECKING:
     from parity.criteria import CriterionResult
@@ -40,6 +41,7 @@ def drill_command(
 
         config = load(run_file, runners.SETTINGS, policies.phases())
         names = selected(config, model)
+        config = switched_on(config, names).run_file
         folder = new_folder(out, "drill")
         outcomes = []
         for name in names:

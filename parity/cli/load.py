@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +23,11 @@ from parity.cli.common import (
     selected,
 )
 from parity.cli.run import ModelOption, RunFileArgument, with_dataset
+from parity.cli.triton_options import switched_on
 from parity.errors import UsageError
+
+if TYPE_CHECKING:
+    from parity.serving.evidence import SideName
 
 
 class _Work(str, Enum):
@@ -54,6 +59,13 @@ def load_command(
     seconds: Annotated[float, typer.Option(min=1, help="Longest measured part of a step.")] = 60.0,
     images: Annotated[int, typer.Option(min=1, help="Images that are sent over and over.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Of arrivals and samples.")] = 0,
+    perf_analyzer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SIDE=FILE",
+            help="Read a CSV or profile export of perf_analyzer for that side, and measure nothing.",
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder that the run's folder is made in.", parser=folder_of, metavar="PATH")
     ] = Path("reports"),
@@ -72,6 +84,7 @@ def load_command(
         from parity.terminal import RichProgress
 
         config = with_dataset(load(run_file, runners.SETTINGS, policies.phases()), dataset)
+        models = selected(config, model)
         loads = [closed(number) for number in _numbers(concurrency)]
         loads += [opened(each, arrivals.value) for each in rate or ()]
         rules = StepRules()
@@ -83,17 +96,36 @@ def load_command(
             most_images=images,
             seed=seed,
         )
+        settings = switched_on(config, models)
         request = Request(
-            run_file=config,
-            models=selected(config, model),
+            run_file=settings.run_file,
+            models=models,
             images=None,
             folder=new_folder(out, f"{config.phase}-load"),
             cache=cache_folder(cache),
             command=shlex.join(["parity", *sys.argv[1:]]),
+            notes=settings.notes,
         )
+        asked = load_pipeline.LoadRequest(request=request, plan=plan, files=_files(perf_analyzer or ()))
         with RichProgress() as progress:
-            result = load_pipeline.run(load_pipeline.LoadRequest(request=request, plan=plan), progress)
+            result = load_pipeline.run(asked, progress)
         finish(result)
+
+
+def _files(given: Sequence[str]) -> tuple[tuple[SideName, Path], ...]:
+    """Sides and files of SIDE=FILE. Raises UsageError for anything else."""
+    from parity.load.run import ORDER
+
+    found: list[tuple[SideName, Path]] = []
+    for text in given:
+        name, _, path = text.partition("=")
+        side: SideName | None = next((each for each in ORDER if each == name), None)
+        if side is None or not path:
+            raise UsageError(
+                f"{text!r}", where="--perf-analyzer", expected="reference=FILE or candidate=FILE"
+            )
+        found.append((side, Path(path)))
+    return tuple(found)
 
 
 def _numbers(text: str) -> list[int]:

@@ -94,6 +94,24 @@ ThresholdOption = Annotated[
 ]
 
 
+def switched_on(config: RunFile, models: tuple[str, ...]) -> Resolved:
+    """Run file and environment put together, for commands without these options that need the candidate.
+
+    Raises UsageError where it is switched off: the reference, asked in its place, would be held to itself.
+    """
+    found = resolved(config, models)
+    if found.stand_ins:
+        from parity.errors import UsageError
+
+        raise UsageError(
+            f"Triton is switched off for {', '.join(sorted(found.stand_ins))}",
+            where="TRITON_ENABLED, or `enabled` in the run file",
+            expected="a candidate to ask",
+            remedy="switch it on for this command; `parity drill` switches it off and on by itself",
+        )
+    return found
+
+
 def resolved(config: RunFile, models: tuple[str, ...], **options: Any) -> Resolved:
     """Run file, environment and these options put together, for these models.
 

@@ -49,6 +49,12 @@ IN_PROCESS = {
         explanation="Triton does not load such an engine: it is near the one that will serve, and not that "
         "one. Triton has not been tested.",
     ),
+    "perf_analyzer": Wording(
+        line="REHEARSAL: perf_analyzer's files; nothing shows which engine they are of.",
+        headline="What perf_analyzer measured was read, and nothing shows of which engine; this verdict "
+        "alone does not allow a rollout.",
+        explanation="It holds for these files. perf_analyzer looks at no answer and counts no error.",
+    ),
     "tensorrt": Wording(
         line="REHEARSAL: the TensorRT engine ran in process; Triton was not tested.",
         headline="The candidate was the TensorRT engine in process; this verdict does not allow a rollout.",

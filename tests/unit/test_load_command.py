@@ -1,0 +1,83 @@
+"""`parity load` on the command line: what it refuses before anything starts, and files of perf_analyzer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from parity.cli import app
+from tests.unit.load.test_perf_analyzer import HEADER, LINES
+
+ROOT = Path(__file__).parents[2]
+SERVICES = str(ROOT / "demo" / "services.toml")
+
+
+def called(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["load", *arguments])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--concurrency", "1,two"), "'1,two' is not a list of whole numbers"),
+        (("--concurrency", "0"), "concurrency 0"),
+        (("--concurrency", "2,2"), "a load twice"),
+        (("--concurrency", ""), "no load"),
+        (("--rate", "-3"), "request rate -3"),
+        (("--rate", "inf"), "request rate inf"),
+        (("--model", "yolo27"), "did you mean 'yolo26'?"),
+        (("--dataset", "stret"), "did you mean 'street'?"),
+        (("--perf-analyzer", "candidat=x.csv"), "reference=FILE or candidate=FILE"),
+        (("--perf-analyzer", "candidate="), "reference=FILE or candidate=FILE"),
+        (("--perf-analyzer", "candidate=x.csv"), "say which with --model"),
+    ],
+)
+def test_what_is_refused(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    code, output = called(SERVICES, "--out", str(tmp_path), *arguments)
+    assert code == 2, output
+    assert words in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_side_in_process_cannot_be_put_under_load(tmp_path: Path) -> None:
+    code, output = called(str(ROOT / "parity.toml"), "--out", str(tmp_path))
+    assert code == 2 and "'ultralytics' answers in process" in output and "services.toml" in output
+
+
+def test_a_candidate_that_is_switched_off_is_not_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRITON_ENABLED", "false")
+    code, output = called(SERVICES, "--out", str(tmp_path))
+    assert code == 2 and "Triton is switched off for rtdetr, yolo26" in output
+
+
+def test_files_of_perf_analyzer_are_judged_and_never_pass(tmp_path: Path) -> None:
+    given = tmp_path / "perf.csv"
+    given.write_text("\n".join((HEADER, *LINES)) + "\n")
+    files = [f"--perf-analyzer={side}={given}" for side in ("reference", "candidate")]
+    code, output = called(SERVICES, "--model", "yolo26", "--out", str(tmp_path / "out"), *files)
+    assert code == 11, output
+    assert "REHEARSAL: perf_analyzer's files" in output
+    (folder,) = (tmp_path / "out").iterdir()
+    (pair,) = json.loads((folder / "report.json").read_text())["pairs"]
+    assert {criterion["outcome"] for criterion in pair["criteria"]} == {"INCONCLUSIVE"}
+    assert len(pair["serving"]["steps"]) == 4 and len(pair["serving"]["imported"]) == 2
+    assert "It does not tell" in (folder / "index.html").read_text()
+
+
+def test_a_file_that_is_none_of_perf_analyzers(tmp_path: Path) -> None:
+    (tmp_path / "perf.csv").write_text("a,b\n1,2\n")
+    code, output = called(
+        SERVICES,
+        "--model",
+        "yolo26",
+        "--out",
+        str(tmp_path),
+        f"--perf-analyzer=candidate={tmp_path / 'perf.csv'}",
+    )
+    assert code == 3 and "perf.csv" in output
