@@ -140,24 +140,24 @@ class TritonRunner(NetworkRunner):
         """Results in the order in which they finish; at most `in_flight` images are under way."""
         remaining = iter(images)
         failures = 0
-        with ThreadPoolExecutor(self.settings.in_flight, thread_name_prefix="parity-triton") as pool:
-            pending: set[Future[ImageResult]] = set()
-            try:
-                while True:
-                    free = self.settings.in_flight - len(pending)
-                    pending |= {pool.submit(self.answer, image) for image in islice(remaining, free)}
-                    if not pending:
-                        return
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        result = future.result()
-                        yield result
-                        failures = failures + 1 if result.status is Status.FAILED else 0
-                        if result.status is Status.FAILED:
-                            self._stop_if_broken(result, failures)
-            finally:
-                for future in pending:
-                    future.cancel()
+        pool = ThreadPoolExecutor(self.settings.in_flight, thread_name_prefix="parity-triton")
+        pending: set[Future[ImageResult]] = set()
+        try:
+            while True:
+                free = self.settings.in_flight - len(pending)
+                pending |= {pool.submit(self.answer, image) for image in islice(remaining, free)}
+                if not pending:
+                    return
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                results = [future.result() for future in done]
+                yield from results  # all that was answered, before anything ends the run
+                for result in results:
+                    failures = failures + 1 if result.status is Status.FAILED else 0
+                    if failures:
+                        self._stop_if_broken(result, failures)
+        finally:
+            with self._client.outage.ending():
+                pool.shutdown(cancel_futures=True)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Ask the server, as often as `retries` allows. Thread-safe. Raises RequestError."""
