@@ -35,17 +35,21 @@ def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def served(folder: Path, *names: str) -> list[ServedModel]:
-    """Those of `steady`, `nan` (one row of it not finite), `wide` (seven columns), `half` (FP16 input)."""
+    """Those of `steady` and of those that have one fault each.
+
+    `nan`: one row is not finite. `wide`: seven columns. `liar`: seven, and its configuration says six.
+    `half`: FP16 input.
+    """
     rows = _rows()
     spoilt = rows.copy()
     spoilt[3, 0] = np.nan
     wide = np.concatenate([rows, rows[:, :1]], axis=1)
-    kinds = {"steady": rows, "nan": spoilt, "wide": wide, "half": rows}
+    kinds = {"steady": rows, "nan": spoilt, "wide": wide, "liar": wide, "half": rows}
     found = []
     for name in names:
         path = folder / f"{name}.onnx"
         path.write_bytes(_network(kinds[name], half=name == "half"))
-        config = _config(name, kinds[name].shape[1], "TYPE_FP16" if name == "half" else "TYPE_FP32")
+        config = _config(name, 7 if name == "wide" else 6, "TYPE_FP16" if name == "half" else "TYPE_FP32")
         found.append(ServedModel(name=name, onnx=path, config=config))
     return found
 

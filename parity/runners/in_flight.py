@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from parity.dataset import ImageRecord
 from parity.detections import Status
@@ -21,12 +23,14 @@ class Watched:
     """The server that answers. what: its name in a sentence. where: its endpoint, without secrets.
 
     live: whether it still says that it is there. log_tail: the end of its log, where that can be read.
+    ending: entered while the last requests are waited for, to cut short what they wait for.
     """
 
     what: str
     where: str
     live: Callable[[], bool]
     log_tail: Callable[[], str] = str
+    ending: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def stop_if_broken(self, result: ImageResult, failures: int) -> None:
         """Raise RunnerError when the server is gone, or has failed so many images in a row."""
@@ -61,21 +65,21 @@ def answer_in_flight(
     """
     remaining = iter(images)
     failures = 0
-    with ThreadPoolExecutor(most, thread_name_prefix="parity-in-flight") as pool:
-        pending: set[Future[ImageResult]] = set()
-        try:
-            while True:
-                free = most - len(pending)
-                pending |= {pool.submit(answer, image) for image in islice(remaining, free)}
-                if not pending:
-                    return
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                results = [future.result() for future in done]
-                yield from results  # all that was answered, before anything ends the run
-                for result in results:
-                    failures = failures + 1 if result.status is Status.FAILED else 0
-                    if failures:
-                        server.stop_if_broken(result, failures)
-        finally:
-            for future in pending:
-                future.cancel()
+    pool = ThreadPoolExecutor(most, thread_name_prefix="parity-in-flight")
+    pending: set[Future[ImageResult]] = set()
+    try:
+        while True:
+            free = most - len(pending)
+            pending |= {pool.submit(answer, image) for image in islice(remaining, free)}
+            if not pending:
+                return
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            results = [future.result() for future in done]
+            yield from results  # all that was answered, before anything ends the run
+            for result in results:
+                failures = failures + 1 if result.status is Status.FAILED else 0
+                if failures:
+                    server.stop_if_broken(result, failures)
+    finally:
+        with server.ending():
+            pool.shutdown(cancel_futures=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from parity.requests import RequestError
 
@@ -28,6 +29,7 @@ class Outage:
         self._since: float | None = None
         self._last: RequestError | None = None
         self._given_up: float | None = None
+        self._stopped = threading.Event()
 
     @property
     def given_up(self) -> bool:
@@ -58,14 +60,26 @@ class Outage:
                 if self._given_up is not None or self._gone() or self._waited() >= self.patience:
                     self._given_up = time.monotonic()
                     raise self._ended(self._last)
-                time.sleep(POLL_S)
+                if self._stopped.wait(POLL_S):
+                    raise self._ended(self._last)
             self._since = self._last = self._given_up = None
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """While the block lasts, which ends a run, nobody waits: Ctrl-C must not take `patience` seconds."""
+        self._stopped.set()
+        try:
+            yield
+        finally:
+            self._stopped.clear()
 
     def _waited(self) -> float:
         return time.monotonic() - (self._since or time.monotonic())
 
     def _ended(self, last: RequestError) -> RequestError:
         why = "it has ended" if self._gone() else f"not back within {self.patience:g} s"
+        if self._stopped.is_set():
+            why = "the run ends"
         return RequestError(
             f"{last.found} ({why})",
             reason=last.reason,

@@ -148,6 +148,7 @@ class TritonRunner(NetworkRunner):
             where=client.url,
             live=lambda: not client.outage.given_up and client.live(),
             log_tail=lambda: self.server.triton.log_tail() if self.server is not None else "",
+            ending=client.outage.ending,
         )
         return answer_in_flight(images, self.answer, most=self.settings.in_flight, server=server)
 

@@ -42,8 +42,8 @@ class Payload:
 class TritonTarget:
     """A checked model on its server, over the runner's own protocol, tensors in the request.
 
-    The answers of `send` are outputs (1, ...). Shared memory is left to the runner: regions belong to one
-    request at a time, and what is encoded here may be sent many times over.
+    Shared memory is left to the runner: regions belong to one request at a time, and what is encoded here may
+    be sent many times over, also at once.
     """
 
     def __init__(self, runner: TritonRunner, client: TritonClient) -> None:
@@ -52,6 +52,9 @@ class TritonTarget:
         self._client = client
         self._connection = client.transport.connection
         self._library = grpc_library() if self._connection.wire == "grpc" else http_library()
+        # gRPC takes the time limit with each request; HTTP's is the session's.
+        limit = {"client_timeout": self._connection.timeout} if self._connection.wire == "grpc" else {}
+        self._options: dict[str, Any] = {"model_version": client.version, **limit}
         self._stub: Any = None
 
     @property
@@ -82,29 +85,26 @@ class TritonTarget:
         wanted_input, wanted_output = self._client.input_of(self._library, tensor[None])
         return Payload(inputs=[wanted_input], outputs=[wanted_output], placement=placement)
 
-    async def send(self, payload: Payload) -> NDArray[np.float32]:
-        """Send once; the output. Raises RequestError."""
+    async def send(self, payload: Payload) -> Any:
+        """Send once; tritonclient's result, unread. Raises RequestError."""
         connection = self._connection
-        # gRPC takes the time limit with each request; HTTP's is the session's.
-        limit = {"client_timeout": connection.timeout} if connection.wire == "grpc" else {}
         try:
-            result = await self._stub.infer(
+            return await self._stub.infer(
                 self._client.model,
                 payload.inputs,
-                model_version=self._client.version,
                 outputs=payload.outputs,
-                headers=connection.headers(),
-                **limit,
+                headers=connection.headers() if connection.token else None,
+                **self._options,
             )
         except self._library.InferenceServerException as error:
             raise self._translated(error) from error
         except Exception as error:  # sockets, TLS and HTTP: three libraries' exceptions
             raise _aiohttp_error(error, connection) from error
-        return self._client.output_of(result, 1)
 
-    def decode(self, image: ImageRecord, payload: Payload, answer: NDArray[np.float32]) -> ImageResult:
-        """The runner's own decoding."""
-        decoded = self._runner.interpret(answer[0], payload.placement)
+    def decode(self, image: ImageRecord, payload: Payload, answer: Any) -> ImageResult:
+        """The runner's own decoding. Raises RequestError for an output that is not what the head gives."""
+        output = self._client.output_of(answer, 1)
+        decoded = self._runner.interpret(output[0], payload.placement)
         return ImageResult(
             image_id=image.image_id,
             boxes=decoded.boxes,

@@ -95,7 +95,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         repository=helpers.REPOSITORY,
         logs=folder,
     )
-    with start("steady", "nan", "wide", "half") as server:
+    with start("steady", "nan", "wide", "liar", "half") as server:
         yield Bench(server=server, start=start, dataset=load_dataset("street", config), context=context)
         kill(server)
 
@@ -235,6 +235,21 @@ def test_outputs_that_are_not_finite_are_counted(bench: Bench, wire: str, shared
         results = list(runner.predict(images))
     assert [result.nonfinite for result in results] == [1] * 4
     assert all(result.status is Status.OK and len(result.scores) == 7 for result in results)
+
+
+@pytest.mark.parametrize("shared_memory", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_an_answer_of_another_shape_than_promised_is_no_answer(
+    bench: Bench, wire: str, shared_memory: bool
+) -> None:
+    with bench.runner(wire, model="liar", shared_memory=shared_memory, in_flight=1) as runner:
+        collected = collect(runner, bench.dataset.images[:IMAGES], np.arange(1, 9), Silent(), "candidate")
+        if not shared_memory:
+            with pytest.raises(RequestError, match=r"bad-answer: .*7"):
+                asyncio.run(sent(runner, bench.dataset, 1))
+    assert collected.error is not None and "5 requests failed in a row" in collected.error.found
+    assert not collected.predictions.answered
+    assert sum(runner.ledger.counts().failed.values()) == runner.ledger.counts().requests >= 5
 
 
 def test_no_certificate_but_the_authoritys_will_do(bench: Bench, tmp_path: Path) -> None:
@@ -503,6 +518,20 @@ def test_shared_memory_that_the_server_cannot_see(bench: Bench, monkeypatch: pyt
             runner.infer(batch(1))
         assert "/dev/shm" in caught.value.expected
     assert not regions()
+
+
+def test_grpc_needs_nothing_of_the_http_client(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tritonclient
+
+    monkeypatch.delattr(tritonclient, "http", raising=False)
+    for name in ("tritonclient.http", "gevent", "geventhttpclient", "aiohttp"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with bench.runner("grpc") as runner:
+        assert runner.infer(batch(1)).shape == (1, 300, 6)
+        assert asyncio.run(sent(runner, bench.dataset, 1))[0].status is Status.OK
+    with pytest.raises(RunnerError, match="cannot be imported") as caught:
+        bench.runner("http").__enter__()
+    assert "protocol = 'grpc'" in caught.value.remedy
 
 
 def test_a_token_that_is_not_set(bench: Bench) -> None:

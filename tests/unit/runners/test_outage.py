@@ -76,3 +76,13 @@ def test_one_that_comes_back_after_all_is_asked_again(monkeypatch: pytest.Monkey
     back.append(1)
     outage.pass_()
     assert not outage.given_up
+
+
+def test_the_end_of_a_run_is_not_waited_for() -> None:
+    outage = Outage(ready=lambda: False, gone=lambda: False, patience=3600)
+    outage.notice(LOST)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(outage.pass_)
+        with outage.ending(), pytest.raises(RequestError, match="the run ends"):
+            waiting.result(30)
+    assert not outage.given_up, "another run may begin"
