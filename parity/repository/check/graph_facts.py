@@ -88,6 +88,8 @@ def read_graph(data: bytes) -> GraphFacts | None:
         kind = TYPES.get(tensor.data_type, "")
         if kind in FLOATING:
             weights[kind] += max(0, prod(tensor.dims))
+    steps = list(layernorms(nodes))
+    types = tensor_types(model.graph, nodes) if steps else {}  # which take longer than all the rest
     own = {tensor.name for tensor in model.graph.initializer}
     metadata = {_text(entry.key): _text(entry.value) for entry in model.metadata_props}
     return GraphFacts(
@@ -97,7 +99,7 @@ def read_graph(data: bytes) -> GraphFacts | None:
         inputs=tuple(_tensor(value) for value in model.graph.input if value.name not in own),
         outputs=tuple(_tensor(value) for value in model.graph.output),
         weights=dict(weights),
-        layernorms=tuple((_text(n), t) for n, t in layernorms(nodes, tensor_types(model.graph, nodes))),
+        layernorms=tuple((_text(name), types.get(squared, "")) for name, squared in steps),
         grid_samples=sum(node.op_type == "GridSample" for node in nodes),
         wide_constants=tuple(_text(tensor.name) for tensor in constants if _is_wide(tensor)),
         external=tuple(dict.fromkeys(_locations(constants))),

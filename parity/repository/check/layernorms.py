@@ -1,18 +1,18 @@
-"""Where a graph has a LayerNorm in single steps, and in which type its squares are computed."""
+"""Where a graph has a LayerNorm in single steps, and what it squares there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 MOST_CASTS = 4
 """In a row; a converter writes one or two."""
 
 
-def layernorms(nodes: Sequence[Any], types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Where x - ReduceMean(x) is squared and averaged: name of the node that averages, type of the squares.
+def layernorms(nodes: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """Where x - ReduceMean(x) is squared and averaged: the averaging node and the tensor that is squared.
 
-    Casts between the steps are passed over. types: of the tensors by name; the type is "" where it lacks one.
+    Casts between the steps are passed over.
     """
     made_by = {output: node for node in nodes for output in node.output}
 
@@ -33,7 +33,7 @@ def layernorms(nodes: Sequence[Any], types: Mapping[str, str]) -> Iterator[tuple
             continue
         mean = maker(centred.input[1])
         if mean is not None and mean.op_type == "ReduceMean":
-            yield node.name or node.output[0], types.get(square.input[0], "")
+            yield node.name or node.output[0], square.input[0]
 
 
 def _squares(node: Any) -> bool:
