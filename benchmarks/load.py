@@ -9,6 +9,7 @@ the pixels, of the shape of the demo's YOLO26n. It shares the cores with its cli
   tensor again and again, at the same concurrency to the same server. Goal: at least 0.9.
 - `pictures`: work `image` on a path that answers without a server, against decoding and letterboxing the
   same files on as many threads. This is what the generator adds to the client's own work. Goal: at least 0.9.
+- `large_pictures`: the same with files of four times the width and height, for an input of 640 pixels.
 - `served_pictures`: work `image` on the Triton, against the same bare loop. Here the tensors go through
   gRPC, and the server takes its part of the cores. Goal: at least 0.9 too, on a machine that has the cores.
 
@@ -25,8 +26,9 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
@@ -43,7 +45,8 @@ from parity.config import RunFile, RunnerConfig, load
 from parity.dataset import Dataset, ImageRecord
 from parity.dataset import load as load_dataset
 from parity.load.plan import LoadPlan, StepRules, closed
-from parity.load.run import LoadRun, cores, run_load
+from parity.load.run import LoadRun, run_load
+from parity.load.threads import cores
 from parity.runners import ImageResult, RunnerContext
 from parity.runners.preprocess import preprocess
 from parity.runners.target import Target
@@ -54,6 +57,9 @@ from parity.serving.triton import EmbeddedTriton, ServedModel
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "yolo26"
 GOAL = 0.9
+PICTURES = 64
+LARGE = 4
+LARGE_INPUT = (640, 640)
 ROWS = 300
 
 
@@ -93,6 +99,21 @@ output {{ name: "output0" data_type: TYPE_FP32 dims: [{ROWS}, 6] }}
 instance_group {{ count: 1 kind: KIND_CPU }}
 """
     return ServedModel(name=NAME, onnx=path, config=config)
+
+
+def enlarged(
+    dataset: Dataset, images: Sequence[ImageRecord], made: RunnerContext, folder: Path
+) -> tuple[Dataset, RunnerContext]:
+    """The images as pictures of LARGE times the size, and a context whose model takes 640 pixels."""
+    records = []
+    for image in images:
+        pixels = cv2.imread(str(image.path), cv2.IMREAD_COLOR)
+        path = folder / f"{image.image_id}.jpg"
+        size = image.width * LARGE, image.height * LARGE
+        cv2.imwrite(str(path), cv2.resize(np.asarray(pixels), size, interpolation=cv2.INTER_CUBIC))
+        records.append(replace(image, path=path, width=size[0], height=size[1], sha256=None))
+    model = made.model.model_copy(update={"input_size": LARGE_INPUT})
+    return replace(dataset, images=tuple(records)), replace(made, model=model)
 
 
 class InProcess:
@@ -183,7 +204,7 @@ def bare_requests(url: str, size: tuple[int, int], concurrency: int, seconds: fl
 
 
 def loaded(
-    target: Target, given: RunnerContext, dataset: Dataset, work: Work, concurrency: int, seconds: float
+    target: Target, made: RunnerContext, dataset: Dataset, work: Work, concurrency: int, seconds: float
 ) -> float:
     """Answers a second of one step of `parity load`."""
     rules = StepRules(
@@ -194,8 +215,8 @@ def loaded(
         most_s=seconds,
     )
     run = LoadRun()
-    plan = LoadPlan(loads=(closed(concurrency),), turns=1, work=work, rules=rules, most_images=64)
-    run_load(run, plan, {"candidate": target}, dataset.images, given.reader)
+    plan = LoadPlan(loads=(closed(concurrency),), turns=1, work=work, rules=rules, most_images=PICTURES)
+    run_load(run, plan, {"candidate": target}, dataset.images, made.reader)
     (step,) = run.steps
     if step.throughput is None or step.failed:
         raise SystemExit(f"the load failed: {step.failed}")
@@ -209,40 +230,51 @@ def compared(bare: Callable[[], float], ours: Callable[[], float], rounds: int) 
     return {"rounds": rows, "ratios": ratios, "ratio": statistics.median(ratios), "goal": GOAL}
 
 
-def measure(run_file: RunFile, dataset: Dataset, given: argparse.Namespace) -> dict[str, Any]:
+def pictures(
+    dataset: Dataset, made: RunnerContext, target: Callable[[], Target], rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Work `image` on a target against the bare loop over the same files."""
+    files = [image.path.read_bytes() for image in dataset.images]
+    return compared(
+        lambda: bare_pictures(made.model, files, seconds),
+        lambda: loaded(target(), made, dataset, "image", 4 * cores(), seconds),
+        rounds,
+    )
+
+
+def requests(
+    dataset: Dataset, made: RunnerContext, runner: Any, concurrency: int, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Work `tensor` on the server against the bare client."""
+    url, size = runner.settings.url, made.model.input_size
+    return compared(
+        lambda: bare_requests(url, size, concurrency, seconds),
+        lambda: loaded(runner.target(), made, dataset, "tensor", concurrency, seconds),
+        rounds,
+    )
+
+
+def measure(run_file: RunFile, dataset: Dataset, rounds: int, seconds: float) -> dict[str, Any]:
     """All parts, on one server."""
     made = context(run_file, NAME, dataset)
-    size = made.model.input_size
-    chosen = dataset.images[:: max(1, len(dataset.images) // 64)][:64]
-    files = [image.path.read_bytes() for image in chosen]
+    chosen = dataset.images[:: max(1, len(dataset.images) // PICTURES)][:PICTURES]
+    few = replace(dataset, images=chosen)
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         place = Path(folder)
-        served = instant_model(place, size)
+        large, large_made = enlarged(few, chosen, made, place)
+        served = instant_model(place, made.model.input_size)
         with EmbeddedTriton([served], prepare(made.cache), place / "triton.log") as server:
-            config = RunnerConfig(runner="triton", settings={"url": server.grpc_url})
+            config = RunnerConfig.model_validate({"runner": "triton", "url": server.grpc_url})
             runner: Any = runners.create(config, made)
             with runner:
                 return {
-                    "requests": {
-                        str(concurrency): compared(
-                            lambda at=concurrency: bare_requests(server.grpc_url, size, at, given.seconds),  # type: ignore[misc]
-                            lambda at=concurrency: loaded(  # type: ignore[misc]
-                                runner.target(), made, dataset, "tensor", at, given.seconds
-                            ),
-                            given.rounds,
-                        )
-                        for concurrency in (1, 8)
-                    },
-                    "pictures": compared(
-                        lambda: bare_pictures(made.model, files, given.seconds),
-                        lambda: loaded(InProcess(made), made, dataset, "image", 4 * cores(), given.seconds),
-                        given.rounds,
+                    "requests, 1 at a time": requests(few, made, runner, 1, rounds, seconds),
+                    "requests, 8 at a time": requests(few, made, runner, 8, rounds, seconds),
+                    "pictures": pictures(few, made, lambda: InProcess(made), rounds, seconds),
+                    "large_pictures": pictures(
+                        large, large_made, lambda: InProcess(large_made), rounds, seconds
                     ),
-                    "served_pictures": compared(
-                        lambda: bare_pictures(made.model, files, given.seconds),
-                        lambda: loaded(runner.target(), made, dataset, "image", 4 * cores(), given.seconds),
-                        given.rounds,
-                    ),
+                    "served_pictures": pictures(few, made, runner.target, rounds, seconds),
                 }
 
 
@@ -255,21 +287,18 @@ def main() -> None:
     given = parser.parse_args()
     run_file = load(ROOT / "parity.toml", runners.SETTINGS, policies.phases())
     dataset = load_dataset("street", run_file.datasets["street"])
-    before = [round(each, 1) for each in os.getloadavg()]
+    busy = [round(each, 1) for each in os.getloadavg()]
+    parts = measure(run_file, dataset, given.rounds, given.seconds)
     result = {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",
         "python": platform.python_version(),
-        "load_before": before,
+        "load_average_before": busy,
         "seconds": given.seconds,
-        **measure(run_file, dataset, given),
+        "parts": parts,
     }
-    for name, part in (
-        *((f"requests, {n} at a time", each) for n, each in result["requests"].items()),
-        ("pictures", result["pictures"]),
-        ("served pictures", result["served_pictures"]),
-    ):
-        print(f"{name:28} ratio {part['ratio']:.3f} (goal {part['goal']})")
+    for name, part in parts.items():
+        print(f"{name:24} ratio {part['ratio']:.3f} (goal {part['goal']})")
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=2) + "\n")
 

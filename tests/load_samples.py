@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -50,14 +49,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.now
 
 
-class Inline(Executor):
+class Inline:
     """Calls at once and on the same thread."""
 
-    def submit(self, call: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
-        future: Future[T] = Future()
+    def call(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[tuple[Any, float, float]]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[tuple[Any, float, float]] = loop.create_future()
+        began = loop.time()
         try:
-            future.set_result(call(*arguments, **named))
-        except Exception as error:  # noqa: BLE001  # as every executor does
+            future.set_result((function(*arguments), began, loop.time()))
+        except Exception as error:  # noqa: BLE001  # it is raised where it is awaited
             future.set_exception(error)
         return future
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, Protocol
 
-from parity.load.exchange import Clock, Exchange
+from parity.load.exchange import Exchange
+from parity.load.threads import Clock
 
 CATCH_UP = 64
 """Overdue requests that are sent in one go before answers are let in."""

@@ -9,16 +9,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from parity.dataset import ImageReader, ImageRecord
 from parity.load.answers import Answer, Reservoir
 from parity.load.clock import run_on_fine_loop, undisturbed
-from parity.load.exchange import Clock, Exchange
+from parity.load.exchange import Exchange
 from parity.load.loops import ClosedLoop, OpenLoop, Source
 from parity.load.material import Material, gather
 from parity.load.observers import Observer
@@ -27,6 +25,7 @@ from parity.load.schedule import intended_times
 from parity.load.step import run_step
 from parity.load.summary import step_of
 from parity.load.tally import Tally, Totals
+from parity.load.threads import Clock, Threads, WorkerThreads, cores
 from parity.progress import Progress, Silent
 from parity.runners.target import Target
 from parity.serving.evidence import LoadStep, SideName
@@ -83,13 +82,13 @@ async def run_steps(
     *,
     observers: Sequence[Observer] = (),
     progress: Progress | None = None,
-    executor: Executor | None = None,
+    threads: Threads | None = None,
 ) -> None:
     """Put each load of the plan on the reference and the candidate in turn, `turns` times.
 
     targets: one or both sides, not yet entered; they are open for the whole run. observers: called around
-    each step. executor: where encoding and decoding run; none: a thread for each core that this process may
-    use. More would only take turns on the cores, and make each request slower.
+    each step. threads: where encoding and decoding run; none: one for each core that this process may use.
+    More would only take turns on the cores, and make each request slower.
 
     Raises EvidenceError when no image can be sent, and what entering a target or an observer raises. A
     request that fails is counted and raises nothing.
@@ -97,18 +96,18 @@ async def run_steps(
     progress = progress or Silent()
     sides = tuple(side for side in ORDER if side in targets)
     async with AsyncExitStack() as stack:
-        if executor is None:
-            executor = stack.enter_context(ThreadPoolExecutor(cores(), thread_name_prefix="parity-load"))
-        entered = {side: await stack.enter_async_context(targets[side]) for side in sides}
         loop = asyncio.get_running_loop()
-        material = await loop.run_in_executor(executor, gather, images, reader, entered, plan)
+        if threads is None:
+            threads = stack.enter_context(WorkerThreads(cores(), loop.time))
+        entered = {side: await stack.enter_async_context(targets[side]) for side in sides}
+        material, _, _ = await threads.call(gather, images, reader, entered, plan)
         run.images, run.problems = len(material.pictures), material.problems
         with progress.step("load: steps", len(plan.loads) * plan.turns * len(sides)) as whole:
             for load in plan.loads:
                 for turn in range(plan.turns):
                     for side in sides:
                         one = _OneStep(run, plan, side, load, turn, material)
-                        await one.go(entered[side], executor, observers, progress, loop.time)
+                        await one.go(entered[side], threads, observers, progress, loop.time)
                         whole.advance()
 
 
@@ -124,7 +123,7 @@ class _OneStep:
     async def go(
         self,
         target: Target,
-        executor: Executor,
+        threads: Threads,
         observers: Sequence[Observer],
         progress: Progress,
         clock: Clock,
@@ -141,7 +140,7 @@ class _OneStep:
             check_every=plan.check_every,
             tally=tally,
             kept=kept,
-            executor=executor,
+            threads=threads,
             clock=clock,
         )
         with progress.step(f"{self.side}, {self.load.label}", plan.rules.least_requests) as shown:
@@ -178,8 +177,3 @@ class _OneStep:
         times = intended_times(load.rate or 1.0, load.arrivals or "constant", seed)
         fitting = plan.most_payload_bytes // max(1, self.material.payload_bytes)
         return OpenLoop(exchange, times, max(1, min(plan.most_under_way, fitting)), clock)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

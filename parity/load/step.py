@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from parity.load.exchange import Clock
 from parity.load.loops import Source
 from parity.load.observers import Observed, Observer
 from parity.load.plan import StepRules
 from parity.load.stability import stability
 from parity.load.summary import seen
 from parity.load.tally import Tally
+from parity.load.threads import Clock
 from parity.progress import Step
 from parity.serving.evidence import SideName
 

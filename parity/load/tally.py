@@ -17,7 +17,7 @@ NOT_SENT = "not-sent"
 NOT_ANSWERED = "not-answered"
 """Sent, and without an answer when the step had waited long enough."""
 IMAGE_UNUSABLE = "image-unusable"
-"""Not sent, because the picture could not be made a request."""
+"""The picture could not be made a request, though it could before the run."""
 
 
 @dataclass(kw_only=True)
@@ -168,9 +168,9 @@ class ClientTimes:
     sending: float = 0.0
     decoding: float = 0.0
 
-    def add(self, other: ClientTimes) -> None:
+    def add(self, *, waiting: float, encoding: float, sending: float, decoding: float) -> None:
         """Add one request's."""
-        self.waiting += other.waiting
-        self.encoding += other.encoding
-        self.sending += other.sending
-        self.decoding += other.decoding
+        self.waiting += waiting
+        self.encoding += encoding
+        self.sending += sending
+        self.decoding += decoding

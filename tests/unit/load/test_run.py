@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity.dataset import ImageProblem
 from parity.detections import Status
 from parity.errors import EvidenceError, UsageError
 from parity.load.histogram import decode
@@ -46,7 +47,7 @@ def go(
     records = [record(number, folder) for number in range(images)]
     in_virtual_time(
         lambda: run_steps(
-            run, given, targets, records, reader or AnyReader(), observers=observers, executor=Inline()
+            run, given, targets, records, reader or AnyReader(), observers=observers, threads=Inline()
         )
     )
     assert candidate.entered == candidate.left == 1
@@ -200,6 +201,25 @@ def test_an_answer_without_sense_is_a_failure(tmp_path: Path) -> None:
     assert step.failed["bad-answer"] == pytest.approx((step.sent or 0) / 10, abs=2)
     assert step.failed["nonfinite"] == pytest.approx((step.sent or 0) / 10, abs=2)
     assert step.latency is not None and step.latency.n == step.ok == step.checked
+
+
+def test_a_picture_that_fails_to_encode_is_a_failure_that_no_server_saw(tmp_path: Path) -> None:
+    target = FakeTarget(service=constant(0.01))
+    encode = target.encode
+
+    def failing(image: Any, file: bytes) -> Any:
+        if target.encoded > 150 and target.encoded % 7 == 0:
+            target.encoded += 1
+            raise ImageProblem(Status.UNREADABLE, "truncated") if image.image_id % 2 else ValueError("what")
+        return encode(image, file)
+
+    target.encode = failing  # type: ignore[method-assign]
+    run = go(plan(closed(1)), target, tmp_path)
+    (step,) = run.steps
+    assert set(step.failed) == {"image-unusable", "ValueError"}
+    assert step.sent == (step.ok or 0) + sum(step.failed.values())
+    assert run.totals["candidate"].sent() == LedgerCounts(ok=len(target.sent), attempts=len(target.sent))
+    assert run.totals["candidate"].unsent == step.failed
 
 
 def test_tensor_work_encodes_before_the_clock_and_decodes_a_sample(tmp_path: Path) -> None:
