@@ -12,8 +12,13 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750, 2.1: what an Authorization header may carry as a bearer token."""
 
 
-def bearer_token(variable: str) -> str:
-    """The token in an environment variable. Raises UsageError when there is none that a header can carry."""
+def bearer_token(variable: str | None) -> str:
+    """The token in an environment variable; empty where none is named.
+
+    Raises UsageError, which never shows it, when there is none that a header can carry.
+    """
+    if variable is None:
+        return ""
     token = os.environ.get(variable, "")
     if not _TOKEN.fullmatch(token):
         raise UsageError(

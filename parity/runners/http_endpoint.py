@@ -50,7 +50,7 @@ class Endpoint:
     form_field: str
     timeout: float
     answers: AnswerReader
-    token: str | None = field(default=None, repr=False)
+    token: str = field(default="", repr=False)
     ca: Path | None = None
 
     @cached_property
@@ -61,7 +61,7 @@ class Endpoint:
             "Accept-Encoding": "identity",
             "User-Agent": f"triton-parity/{package_version('triton-parity') or 'source'}",
         }
-        if self.token is not None:
+        if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         return headers
 

@@ -116,7 +116,7 @@ class HttpServiceRunner:
                 score_floor=context.score_floor,
                 max_detections=context.max_detections,
             ),
-            token=bearer_token(settings.token_env) if settings.token_env else None,
+            token=bearer_token(settings.token_env),
             ca=settings.ca,
         )
         self.client: HttpClient | None = None

@@ -23,6 +23,7 @@ from parity.errors import RunnerError, UsageError
 from parity.provenance import package_version
 from parity.requests import RequestLedger, Retries
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
+from parity.runners.bearer import bearer_token
 from parity.runners.in_flight import Watched, answer_in_flight
 from parity.runners.network import NetworkRunner
 from parity.runners.target import Target
@@ -32,7 +33,6 @@ from parity.runners.triton_transport import (
     check_connection,
     open_transport,
     server_address,
-    token_of,
 )
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def connection_of(settings: TritonSettings) -> Connection | None:
         timeout=settings.timeout,
         tls=settings.tls,
         ca=settings.ca,
-        token=token_of(settings.token_env),
+        token=bearer_token(settings.token_env),
     )
     check_connection(
         connection or None, tls=settings.tls, ca=settings.ca, token=settings.token_env is not None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,22 +166,6 @@ def speaks_http(connection: Connection) -> bool:
             return bool(link.getresponse().status)
     except (OSError, http.client.HTTPException, ValueError):
         return False
-
-
-def token_of(variable: str | None) -> str:
-    """The bearer token in an environment variable; empty without one. Raises UsageError, never showing it."""
-    if variable is None:
-        return ""
-    token = os.environ.get(variable, "")
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise UsageError(
-            f"the environment variable {variable} "
-            + ("holds characters that no token has" if token else "is not set, or is empty"),
-            where="token_env",
-            expected="a bearer token in it",
-            remedy=f"export {variable} in the shell that starts parity; the run file holds only its name",
-        )
-    return token
 
 
 def server_address(wire: Wire, url: str | None, http_url: str | None) -> str | None:

@@ -45,6 +45,7 @@ def outcomes(found: Assessment) -> dict[str, Outcome]:
 
 def test_four_images_that_agree_in_everything_prove_too_little(tmp_path: Path) -> None:
     found = judged(tmp_path, made.side(TRUE), made.side(TRUE))
+    assert found.pair.accuracy is not None and found.pair.agreement is not None
     assert found.pair.accuracy.difference["AP"].value == 0
     assert found.pair.agreement.agreeing == found.pair.agreement.matched == 4
     assert len(found.differences) == 0
@@ -66,13 +67,14 @@ def test_two_silent_sides_are_no_agreement(tmp_path: Path) -> None:
     found = judged(tmp_path, made.side(()), made.side(()))
     assert found.pair.verdict is not Outcome.PASS
     assert outcomes(found)["map_variance"] is Outcome.INCONCLUSIVE
+    assert found.pair.accuracy is not None
     assert found.pair.accuracy.difference["AP"].relative_percent is None
 
 
 def test_a_candidate_that_finds_nothing_fails(tmp_path: Path) -> None:
     found = judged(tmp_path, made.side(TRUE), made.side(()))
     assert found.pair.verdict is Outcome.FAIL
-    assert found.pair.agreement.missing == 4
+    assert found.pair.agreement is not None and found.pair.agreement.missing == 4
 
 
 def test_sides_that_were_asked_for_other_images_are_refused(tmp_path: Path) -> None:
