@@ -80,7 +80,7 @@ def any_batch(
 
 
 def _counted(formed: Callable[[], Mapping[int, int]] | None) -> Counter[int] | None:
-    """What the server says of its batches; None where it does not tell, which the criterion does not accept."""
+    """What the server says of its batches; None where it does not tell, which never passes."""
     if formed is None:
         return None
     try:
