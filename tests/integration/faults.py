@@ -20,6 +20,7 @@ from parity.dataset import ImageRecord
 from parity.detections import Status
 from parity.runners import ImageResult, RunnerContext, RunnerSettings
 from parity.runners.decode import Decoded
+from parity.runners.onnxruntime import OnnxRuntimeRunner
 from parity.runners.preprocess import Placement, place, preprocess
 from parity.runners.triton import TritonRunner
 
@@ -156,3 +157,14 @@ class NotANumber(TritonRunner):
             output = output.copy()
             output[-1, 0] = np.nan
         return super().interpret(output, placement)
+
+
+class Wandering(OnnxRuntimeRunner):
+    """Gives other boxes from the 15th image on."""
+
+    seen = 0
+
+    def interpret(self, output: NDArray[np.float32], placement: Placement) -> Decoded:
+        found = super().interpret(output, placement)
+        self.seen += 1
+        return found if self.seen < 15 else replace(found, boxes=found.boxes + np.float32(5))

@@ -189,6 +189,20 @@ def test_a_server_of_somebody_else_is_left_alone(scene: Scene, tmp_path: Path) -
     assert scene.server.alive()
 
 
+def test_a_reference_that_does_not_give_its_own_answers_fails(scene: Scene, tmp_path: Path) -> None:
+    code, output = drill(
+        scene,
+        tmp_path,
+        ('runner = "triton" #', f'runner = "triton"\nurl = "{scene.server.grpc_url}" #'),
+        ('runner = "ultralytics"\nrect = false', 'runner = "tests.integration.faults:Wandering" #'),
+    )
+    assert code == 10, output
+    found = evidence(tmp_path)
+    assert [step.name for step in found.steps if not step.ok] == ["answers go on"]
+    assert found.unequal == 5, "of 6, all but the first, since 12 were asked for before and one by the switch"
+    assert "verdict: FAIL" in output
+
+
 def test_a_pair_that_cannot_be_started_leaves_nothing(scene: Scene, tmp_path: Path) -> None:
     code, output = drill(scene, tmp_path, ('runner = "triton" #', 'runner = "triton"\nurl = "127.0.0.1:9" #'))
     assert code == 4, output

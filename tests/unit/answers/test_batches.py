@@ -173,6 +173,15 @@ def test_a_path_that_breaks_is_not_asked_for_ever() -> None:
     assert outcome(found)[0] is Outcome.FAIL
 
 
+def test_a_server_that_does_not_tell_its_batches_is_never_pass() -> None:
+    def silent() -> Mapping[int, int]:
+        raise RunnerError("no statistics")
+
+    found = of(SmallNetwork(), formed=silent)
+    assert found.formed is None
+    assert outcome(found)[0] is Outcome.INCONCLUSIVE
+
+
 def test_too_few_answers_are_no_answers() -> None:
     class Short(SmallNetwork):
         def network(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
