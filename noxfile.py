@@ -52,5 +52,6 @@ def benchmarks(session: nox.Session) -> None:
     """Measure speed as ratios against peers in the same run; arguments after `--` go to `accuracy`."""
     session.install("-e", ".[all]", *_group("test"), "faster-coco-eval", silent=True)
     session.run("python", "-m", "benchmarks.paths")
+    session.run("python", "-m", "benchmarks.load")
     session.run("python", "-m", "benchmarks.repository_check")
     session.run("python", "-m", "benchmarks.accuracy", *session.posargs)
