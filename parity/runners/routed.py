@@ -8,12 +8,11 @@ from typing import Literal
 
 from parity.dataset import ImageRecord
 from parity.detections import Status
-from parity.errors import UsageError
+from parity.environment import read
 from parity.runners.base import ImageResult, Runner
 
 Role = Literal["reference", "candidate"]
 SWITCH = "TRITON_ENABLED"
-ON, OFF = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 def enabled(environment: Mapping[str, str]) -> bool:
@@ -22,12 +21,7 @@ def enabled(environment: Mapping[str, str]) -> bool:
     Raises UsageError for a value that is neither yes nor no: a slip of the hand must not decide where traffic
     goes.
     """
-    value = environment.get(SWITCH, "true").strip().lower()
-    if value not in (*ON, *OFF):
-        raise UsageError(
-            f"{value!r}", where=SWITCH, expected=f"one of {', '.join(ON)}, or one of {', '.join(OFF)}"
-        )
-    return value in ON
+    return bool(read({SWITCH: environment.get(SWITCH, "")}).get("enabled", True))
 
 
 class RoutedRunner:
