@@ -9,6 +9,7 @@ import pytest
 
 from parity import gate, policies
 from parity.criteria import Outcome
+from parity.criteria.operating_point import OperatingPointParameters
 from parity.errors import UsageError
 from tests.unit.criteria.test_criteria import GOOD
 
@@ -35,6 +36,25 @@ def test_judge_gives_every_criterion_of_the_policy_in_order() -> None:
     assert gate.verdict([r.outcome for r in results]) is Outcome.PASS
     worse = gate.judge(policy, replace(GOOD, candidate_answered=frozenset()))
     assert gate.verdict([r.outcome for r in worse]) is Outcome.FAIL
+
+
+def test_without_a_candidate_nothing_passes() -> None:
+    results = gate.judge(policies.load("rehearsal"), GOOD)
+    outcomes = [r.outcome for r in (*results, gate.without_candidate())]
+    assert gate.verdict(outcomes) is Outcome.INCONCLUSIVE
+    assert "nothing is known of the candidate" in gate.without_candidate().message
+
+
+def test_a_policy_at_another_threshold() -> None:
+    policy = policies.load("rehearsal")
+    assert policy.threshold == 0.5
+    moved = policy.at_threshold(0.25)
+    assert moved.threshold == 0.25 and policy.threshold == 0.5
+    assert moved.parameters(OperatingPointParameters, "operating_point").limit_points == 1.0
+    assert list(moved.criteria) == list(policy.criteria)
+    assert policy.at_threshold(None) is policy
+    without = policies.parse('phase = "x"\n[criteria.image_coverage]', where="x.toml")
+    assert without.at_threshold(0.25) is without and without.threshold is None
 
 
 def test_exit_codes_are_those_of_the_design() -> None:
