@@ -97,10 +97,12 @@ class Resolved:
             for key, setting in settings.items()
             if setting.source == "environment"
         }
-        if not taken:
-            return ()
+        off = [
+            f"{name}: Triton is switched off; the reference answered in the candidate's place."
+            for name in sorted(self.stand_ins)
+        ]
         told = ", ".join(f"{name}={_text(taken[key])}" for name, key in VARIABLES.items() if key in taken)
-        return (f"From the environment: {told}.",)
+        return (*off, *([f"From the environment: {told}."] if told else []))
 
 
 def read(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -128,23 +130,19 @@ def resolve(
     environment = read(variables)
     given = {key: value for key, value in options.items() if value is not None}
     command = _parsed(given, OPTIONS, "command line")
+
+    def merged(own: Mapping[str, Any]) -> dict[str, Setting]:
+        return _merged(("environment", environment), ("run file", own), ("command line", command))
+
     sides = {name: run_file.side(name, "candidate") for name in models}
     candidates = {
-        name: _merged(
-            ("environment", {k: v for k, v in environment.items() if k != THRESHOLD}),
-            ("run file", side.settings),
-            ("command line", {k: v for k, v in command.items() if k != THRESHOLD}),
-        )
+        name: {key: setting for key, setting in merged(side.settings).items() if key != THRESHOLD}
         for name, side in sides.items()
         if side.runner == TRITON
     }
     _check_shared_name(candidates)
     own = {} if run_file.score_threshold is None else {THRESHOLD: run_file.score_threshold}
-    threshold = _merged(
-        ("environment", {k: v for k, v in environment.items() if k == THRESHOLD}),
-        ("run file", own),
-        ("command line", {k: v for k, v in command.items() if k == THRESHOLD}),
-    ).get(THRESHOLD, Setting(value=None, source="default"))
+    threshold = merged(own).get(THRESHOLD, Setting(value=None, source="default"))
     off = frozenset(
         name
         for name, settings in candidates.items()

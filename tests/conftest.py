@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.fixture(autouse=True)
-def _no_triton_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _no_triton_of_the_shell() -> Iterator[None]:
     """What the developer's shell says of Triton is no part of a test, nor of a command that it starts."""
-    for name in os.environ:
-        if name.startswith("TRITON_"):
-            monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("TRITON_")]:
+            patch.delenv(name)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

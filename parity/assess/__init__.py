@@ -81,7 +81,7 @@ def assess(
     judged, others = gate.part(policy, "answers")
     criteria = gate.judge(judged, evidence)
     if provenance.get("candidate", {}).get("in_process") == STAND_IN:
-        criteria.append(gate.without_candidate())
+        criteria.insert(0, gate.without_candidate())  # first, so that the sentence is about it
     with progress.step(f"{model}: tables and pictures", 2) as step:
         rows = tables.images(model, before, after, measured.classified)
         differences = tables.differences(model, dataset, measured.classified)

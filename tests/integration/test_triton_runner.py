@@ -614,8 +614,11 @@ def test_switched_off_the_reference_answers_and_nothing_passes(
     (pair,) = report.pairs
     assert report.verdict is not Outcome.PASS and pair.verdict is not Outcome.PASS
     assert pair.images.answered_by_both == IMAGES
-    assert pair.criteria[-1].name == "candidate_ran"
-    assert pair.criteria[-1].outcome is Outcome.INCONCLUSIVE
+    assert pair.criteria[0].name == "candidate_ran"
+    assert pair.criteria[0].outcome is Outcome.INCONCLUSIVE
+    assert (
+        report.notes[0] == "steady: Triton is switched off; the reference answered in the candidate's place."
+    )
     show(report, tmp_path / "run" / "index.html")
     title = capsys.readouterr().out.splitlines()[:3]
     assert any("NO CANDIDATE" in line for line in title)

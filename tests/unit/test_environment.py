@@ -109,6 +109,10 @@ def test_whoever_names_an_address_names_the_server() -> None:
 def test_switched_off_the_reference_stands_in() -> None:
     found = resolved({"TRITON_ENABLED": "false"})
     assert found.stand_ins == {"a"}
+    assert found.notes == (
+        "a: Triton is switched off; the reference answered in the candidate's place.",
+        "From the environment: TRITON_ENABLED=false.",
+    )
     assert found.run_file.side("a", "candidate") == found.run_file.side("a", "reference")
     assert not resolved({"TRITON_ENABLED": "no"}, {"enabled": True}).stand_ins, "the run file wins"
     assert not resolved({"TRITON_ENABLED": "0"}, enabled=True).stand_ins

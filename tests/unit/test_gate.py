@@ -9,6 +9,7 @@ import pytest
 
 from parity import gate, policies
 from parity.criteria import CRITERIA, Outcome, PairEvidence
+from parity.criteria.operating_point import OperatingPointParameters
 from parity.errors import UsageError
 from tests import serving_samples
 from tests.unit.criteria.test_criteria import GOOD
@@ -72,6 +73,25 @@ def test_evidence_of_serving_alone_passes_no_criterion_that_needs_answers() -> N
     for name, criterion in CRITERIA.items():
         outcome = criterion.judge(alone, criterion.parameters()).outcome
         assert outcome is (Outcome.INCONCLUSIVE if criterion.needs == "answers" else Outcome.PASS), name
+
+
+def test_without_a_candidate_nothing_passes() -> None:
+    results = gate.judge(policies.load("rehearsal"), GOOD)
+    outcomes = [r.outcome for r in (*results, gate.without_candidate())]
+    assert gate.verdict(outcomes) is Outcome.INCONCLUSIVE
+    assert "nothing is known of the candidate" in gate.without_candidate().message
+
+
+def test_a_policy_at_another_threshold() -> None:
+    policy = policies.load("rehearsal")
+    assert policy.threshold == 0.5
+    moved = policy.at_threshold(0.25)
+    assert moved.threshold == 0.25 and policy.threshold == 0.5
+    assert moved.parameters(OperatingPointParameters, "operating_point").limit_points == 1.0
+    assert list(moved.criteria) == list(policy.criteria)
+    assert policy.at_threshold(None) is policy
+    without = policies.parse('phase = "x"\n[criteria.image_coverage]', where="x.toml")
+    assert without.at_threshold(0.25) is without and without.threshold is None
 
 
 def test_exit_codes_are_those_of_the_design() -> None:
