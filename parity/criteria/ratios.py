@@ -80,7 +80,8 @@ class RatioCriterion(ServingCriterion):
             if (why := _problem(step, parameters))
         ]
         if problems:
-            return Outcome.INCONCLUSIVE, f"Not every step can be relied on: {named(problems)}."
+            told = f"{len(problems)} of {len(steps)} steps cannot be relied on"
+            return Outcome.INCONCLUSIVE, f"{told}; first, {problems[0]}."
         unbound = [f"{each.load.label}: {each.reason}" for each in ratios if None in (each.lower, each.upper)]
         if unbound or worst is None:
             return Outcome.INCONCLUSIVE, f"The ratio has no bounds at {named(unbound)}."
