@@ -56,4 +56,4 @@ def context(folder: Path) -> RunnerContext:
 
 
 def runner(folder: Path, url: str, **changes: Any) -> HttpServiceRunner:
-    return HttpServiceRunner(context(folder), settings(url=url, **changes))
+    return HttpServiceRunner(context(folder), settings(**{"url": url, "patience": 0, **changes}))

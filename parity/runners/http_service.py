@@ -21,13 +21,14 @@ from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
 from parity.errors import ParityError, RunnerError, first_line
 from parity.provenance import package_version
-from parity.requests import RequestLedger, Retries
+from parity.requests import RequestError, RequestLedger, Retries
 from parity.runners.base import ImageResult, RunnerContext, RunnerSettings
 from parity.runners.bearer import VARIABLE_PATTERN, bearer_token
 from parity.runners.http_answers import AnswerReader, AnswerSettings
 from parity.runners.http_client import HttpClient
 from parity.runners.http_endpoint import Endpoint, HttpRequest, Sending
 from parity.runners.in_flight import Watched, answer_in_flight
+from parity.runners.outage import Outage
 from parity.runners.target import Target
 from parity.visible import one_line
 
@@ -52,6 +53,9 @@ class HttpServiceSettings(AnswerSettings):
     in_flight: int = Field(8, ge=1, le=256, description="Most images between file and boxes at a time.")
     timeout: float = Field(30.0, gt=0, description="Seconds that one request may take.")
     retries: int = Field(3, ge=0, le=100, description="Further attempts after one that may help to repeat.")
+    patience: float = Field(
+        60.0, ge=0, description="Seconds to wait for a service that went away; 0: not at all."
+    )
     token_env: str | None = Field(
         None, pattern=VARIABLE_PATTERN, description="Environment variable that holds a bearer token."
     )
@@ -119,6 +123,7 @@ class HttpServiceRunner:
             token=bearer_token(settings.token_env),
             ca=settings.ca,
         )
+        self.outage = Outage(ready=self._live, gone=lambda: False, patience=settings.patience)
         self.client: HttpClient | None = None
         self.health = ""
         self.stack = ExitStack()
@@ -143,7 +148,12 @@ class HttpServiceRunner:
 
     def predict(self, images: Iterable[ImageRecord]) -> Iterator[ImageResult]:
         """Results in the order in which they finish; at most `in_flight` images are under way."""
-        server = Watched(what="the service", where=self.endpoint.detect, live=self._client.live)
+        server = Watched(
+            what="the service",
+            where=self.endpoint.detect,
+            live=lambda: not self.outage.given_up and self._live(),
+            ending=self.outage.ending,
+        )
         return answer_in_flight(images, self.answer, most=self.settings.in_flight, server=server)
 
     def answer(self, image: ImageRecord) -> ImageResult:
@@ -189,8 +199,17 @@ class HttpServiceRunner:
             raise RunnerError("the runner was not entered", where="http-service")
         return self.client
 
+    def _live(self) -> bool:
+        return self._client.live()
+
     def _attempt(self, image: ImageRecord, request: HttpRequest) -> ImageResult:
-        return self.endpoint.result(image, self._client.detect(request))
+        self.outage.pass_()
+        try:
+            return self.endpoint.result(image, self._client.detect(request))
+        except RequestError as error:
+            if error.retryable and self.settings.patience:
+                self.outage.notice(error)
+            raise
 
 
 def _is_loopback(url: str) -> bool:

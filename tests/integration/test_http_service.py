@@ -73,7 +73,7 @@ def context(model: ModelConfig, folder: Path) -> RunnerContext:
 
 
 def service(url: str, folder: Path, model: ModelConfig | None = None, **changes: Any) -> HttpServiceRunner:
-    values = {"url": url, "path": EVERYTHING, "box_format": "xyxy", **changes}
+    values = {"url": url, "path": EVERYTHING, "box_format": "xyxy", "patience": 0, **changes}
     return HttpServiceRunner(
         context(model or helpers.yolo26(), folder), validate(HttpServiceSettings, values)
     )
@@ -254,7 +254,7 @@ def test_kill_9_of_the_service_keeps_what_was_answered_and_exits_4(
     services: DemoServices, tmp_path: Path
 ) -> None:
     running = services.get("rtdetr")
-    mapping = f'url = "{running.url}"\npath = "{EVERYTHING}"\nbox_format = "xyxy"'
+    mapping = f'url = "{running.url}"\npath = "{EVERYTHING}"\nbox_format = "xyxy"\npatience = 0.5'
     killer = 'runner = "tests.integration.http_faults:KillsTheService"'
     path = run_file(
         tmp_path,

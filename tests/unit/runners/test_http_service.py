@@ -51,15 +51,16 @@ def test_what_may_help_is_tried_as_often_as_asked(tmp_path: Path, lost: bytes) -
     assert (counts.attempts, sum(counts.failed.values())) == (3, 1)
 
 
+@pytest.mark.parametrize(("retries", "patience"), [(1000, 0), (1, 60)])
 def test_a_service_that_restarts_costs_retries_and_no_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: int, patience: float
 ) -> None:
     pictures = [picture(tmp_path, number) for number in range(6)]
     noticed = threading.Event()
     with ExitStack() as servers:
         server = servers.enter_context(scripted(WELL, GOOD))
-        mine = servers.enter_context(runner(tmp_path, server.url, in_flight=2))
-        mine.retries = Retries(most=1000, first_wait_s=0.02, longest_wait_s=0.05)
+        mine = servers.enter_context(runner(tmp_path, server.url, in_flight=2, patience=patience))
+        mine.retries = Retries(most=retries, first_wait_s=0.02, longest_wait_s=0.05)
         results = mine.predict(pictures)
         first = next(results)  # others are sent only when the next one is asked for
         ask = mine._client.detect
