@@ -21,6 +21,7 @@ UNSET = {
     "ca": "none: the system's authorities",
     "token_env": "none: no token",
     "version": "the server's choice",
+    "metrics_url": "port 8002 of the same host",
 }
 """What it means that a setting has no value."""
 
