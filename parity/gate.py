@@ -11,28 +11,23 @@ from parity.policies import Policy
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 10, Outcome.INCONCLUSIVE: 11}
 
 COLLECTED_BY: dict[Needs, str] = {
-    "answers": "`parity run`",
-    "serving": "`parity load`",
-    "drill": "`parity drill`",
+    "answers": "parity run",
+    "serving": "parity load",
+    "drill": "parity drill",
 }
 """Which command collects the evidence that a kind of criterion needs."""
 
 
-def part(policy: Policy, needs: Needs) -> tuple[Policy, str]:
-    """The criteria of a policy that one kind of evidence is enough for, and a sentence about the others.
+def part(policy: Policy, needs: Needs) -> tuple[Policy, dict[str, str]]:
+    """The criteria of a policy that one kind of evidence is enough for, and who judges each of the others.
 
-    The others are not judged, and so no PASS of theirs is claimed: the sentence names them, and who judges
-    them. It is empty when there are none. A policy without any criterion of the kind comes out without
-    criteria, over which the verdict is INCONCLUSIVE.
+    The others are not judged, and so no PASS of theirs is claimed: every view of a report names them. A
+    policy without any criterion of the kind comes out without criteria, over which the verdict is
+    INCONCLUSIVE.
     """
     mine = {name: given for name, given in policy.criteria.items() if CRITERIA[name].needs == needs}
-    others = [name for name in policy.criteria if name not in mine]
-    told = ""
-    if others:
-        commands = sorted({COLLECTED_BY[CRITERIA[name].needs] for name in others})
-        verb = "collects" if len(commands) == 1 else "collect"
-        told = f"not judged here: {', '.join(others)}; {' and '.join(commands)} {verb} what they need."
-    return replace(policy, criteria=mine), told
+    others = {name: COLLECTED_BY[CRITERIA[name].needs] for name in policy.criteria if name not in mine}
+    return replace(policy, criteria=mine), others
 
 
 def judge(policy: Policy, evidence: PairEvidence) -> list[CriterionResult]:

@@ -128,12 +128,12 @@ def _judge(
         timings={step: round(seconds, 3) for step, seconds in timings.items()},
         provenance={**gathered.facts, "dataset": sections.dataset_facts(dataset)},
     )
-    notes = [*gathered.problems, *([others] if others else [])]
     return Assessment(
         pair=pair,
         images=pd.DataFrame(),
         differences=pd.DataFrame(),
-        notes=tuple(f"{name}: {line}" for line in notes),
+        notes=tuple(f"{name}: {line}" for line in gathered.problems),
+        unjudged=others,
     )
 
 

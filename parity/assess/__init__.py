@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,16 @@ __all__ = ["Assessment", "Options", "Side", "assess", "summarise"]
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """One model's pair, its rows of images.csv and differences.csv, and what the verdict may not hide."""
+    """One model's pair, its rows of images.csv and differences.csv, and what the verdict may not hide.
+
+    unjudged: criteria of the phase that the verdict is not over, with the command that judges them.
+    """
 
     pair: Pair
     images: pd.DataFrame
     differences: pd.DataFrame
     notes: tuple[str, ...] = ()
+    unjudged: Mapping[str, str] = field(default_factory=dict)
 
 
 def assess(
@@ -102,8 +106,8 @@ def assess(
         timings={step: round(seconds, 3) for step, seconds in timings.items()},
         provenance={**provenance, "dataset": sections.dataset_facts(dataset)},
     )
-    notes = (*_tie_notes(model, measured.tied), *((f"{model}: {others}",) if others else ()))
-    return Assessment(pair=pair, images=rows, differences=differences, notes=notes)
+    notes = _tie_notes(model, measured.tied)
+    return Assessment(pair=pair, images=rows, differences=differences, notes=notes, unjudged=others)
 
 
 def _tie_notes(model: str, tied: int) -> tuple[str, ...]:
@@ -150,6 +154,7 @@ def summarise(
         rehearsal=rehearsal,
         partial=partial or any(_left_out(pair) for pair in pairs),
         dataset=dataset.name,
+        unjudged={name: who for assessment in assessments for name, who in assessment.unjudged.items()},
         notes=[
             *notes,
             *sections.notes(pairs),

@@ -87,9 +87,9 @@ def compare_command(
     Needs neither torch nor Triton. Exit code: 0 PASS, 10 FAIL, 11 INCONCLUSIVE, 2 usage, 3 input.
     """
     with errors(debug, out), compiling_ahead():
+        from parity.bars import RichProgress
         from parity.compare import Comparison, compare
         from parity.files import write_whole
-        from parity.terminal import RichProgress
 
         folder = new_folder(Path("reports"), "comparison") if out is None else writable(out).resolve()
         inputs = [reference, candidate, annotations, *([] if repeat is None else [repeat])]

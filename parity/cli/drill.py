@@ -33,11 +33,12 @@ def drill_command(
     """
     with errors(debug, out):
         from parity import policies, runners
+        from parity.bars import RichProgress
         from parity.config import load
         from parity.drill import DrillRequest, rehearse
         from parity.files import write_whole
         from parity.gate import EXIT_CODES, verdict
-        from parity.terminal import RichProgress, show_drill
+        from parity.terminal import show_drill
 
         config = load(run_file, runners.SETTINGS, policies.phases())
         names = selected(config, model)

@@ -78,10 +78,10 @@ def load_command(
     """
     with errors(debug, out):
         from parity import load_pipeline, policies, runners
+        from parity.bars import RichProgress
         from parity.config import load
         from parity.load.plan import LoadPlan, StepRules, closed, opened
         from parity.sides import Request
-        from parity.terminal import RichProgress
 
         config = with_dataset(load(run_file, runners.SETTINGS, policies.phases()), dataset)
         models = selected(config, model)

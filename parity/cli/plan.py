@@ -126,9 +126,9 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def _simulated(
     found: Annotations, limit: float, confidence: float, resamples: int, seed: int, detections: int
 ) -> list[Plan]:
+    from parity.bars import RichProgress
     from parity.planning import plan_by_simulation
     from parity.simulation import DRIFTS
-    from parity.terminal import RichProgress
 
     sizes = {
         image.image_id: (image.width or ASSUMED_SIZE[0], image.height or ASSUMED_SIZE[1])

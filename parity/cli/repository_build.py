@@ -111,9 +111,10 @@ def build_command(
 
 def _engines(config: RunFile, names: tuple[str, ...], options: Options) -> bool:
     """Build one after the other, each told as soon as it is in its place; whether all were built."""
+    from parity.bars import RichProgress
     from parity.repository.build import build
     from parity.repository.builders import ToDo
-    from parity.terminal import RichProgress, say
+    from parity.terminal import say
 
     complete = True
     for name in names:
@@ -161,8 +162,9 @@ def _tell(placed: Placed) -> None:
 def _embedded(
     config: RunFile, names: tuple[str, ...], precision: PrecisionName, out: Path | None, cache: Path
 ) -> None:
+    from parity.bars import RichProgress
     from parity.serve import write_repository
-    from parity.terminal import RichProgress, say, short
+    from parity.terminal import say, short
 
     with RichProgress() as progress:
         folder = write_repository(config, names, precision, out, cache, progress)

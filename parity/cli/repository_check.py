@@ -95,7 +95,7 @@ class _Bars:
     @contextmanager
     def step(self, label: str, total: int) -> Iterator[Step]:
         """One step with a bar of its own."""
-        from parity.terminal import RichProgress
+        from parity.bars import RichProgress
 
         with RichProgress() as progress, progress.step(label, total) as step:
             yield step

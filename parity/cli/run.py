@@ -65,9 +65,9 @@ def run_command(
     """
     with errors(debug, out):
         from parity import pipeline, policies, runners
+        from parity.bars import RichProgress
         from parity.config import load
         from parity.sides import Request
-        from parity.terminal import RichProgress
 
         config = load(run_file, runners.SETTINGS, policies.phases())
         config = with_dataset(config, dataset)
@@ -108,8 +108,9 @@ def serve_command(
     """Keep the embedded Triton running with the run file's models until Ctrl-C."""
     with errors(debug):
         from parity import policies, runners, serve
+        from parity.bars import RichProgress
         from parity.config import load
-        from parity.terminal import RichProgress, say
+        from parity.terminal import say
 
         config = load(run_file, runners.SETTINGS, policies.phases())
         with RichProgress() as progress:

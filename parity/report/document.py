@@ -173,6 +173,10 @@ class Report(_Part):
     rehearsal: bool = Field(description="True when a candidate was not a TensorRT engine behind Triton.")
     partial: bool = Field(description="True when fewer images were asked for than the data set has.")
     dataset: str
+    unjudged: dict[str, str] = Field(
+        {},
+        description="Criteria of the phase that this report says nothing of, with the command that judges.",
+    )
     notes: list[str]
     error: str | None = Field(description="What stopped the run before its end, if anything did.")
     pairs: list[Pair]

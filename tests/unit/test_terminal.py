@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from parity.terminal import RichProgress
+from parity.bars import RichProgress
 
 
 def _shown(total: int, done: int, label: str = "reference", width: int = 80) -> str:
