@@ -112,6 +112,7 @@ class RunFile(_Strict):
     """A whole run file. Relative paths are relative to the folder of the file."""
 
     phase: str = Field("rehearsal", description="Rollout phase whose policy judges the run.")
+    policy: Path | None = Field(None, description="Your own policy of that phase, instead of the built-in.")
     dataset: str = Field(description="Which of [datasets] is used.")
     score_floor: float = Field(0.001, ge=0, lt=1, description="Detections at or under it are dropped.")
     max_detections: int = Field(300, ge=1, le=3000, description="Most detections kept an image.")
@@ -301,6 +302,7 @@ def _absolute(run_file: RunFile, base: Path, settings: Mapping[str, type[BaseMod
             "datasets": datasets,
             "models": models,
             "model_repository": base / run_file.model_repository,
+            "policy": base / run_file.policy if run_file.policy else None,
             "reference": side(run_file.reference),
             "candidate": side(run_file.candidate),
         }

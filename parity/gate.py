@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from parity.criteria import CRITERIA, CriterionResult, Needs, Outcome, PairEvidence
 from parity.policies import Policy
+from parity.sides import STAND_IN
 
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 10, Outcome.INCONCLUSIVE: 11}
 
@@ -14,6 +16,7 @@ COLLECTED_BY: dict[Needs, str] = {
     "answers": "parity run",
     "serving": "parity load",
     "drill": "parity drill",
+    "tests": "parity gate",
 }
 """Which command collects the evidence that a kind of criterion needs."""
 
@@ -35,6 +38,15 @@ def judge(policy: Policy, evidence: PairEvidence) -> list[CriterionResult]:
     return [CRITERIA[name].judge(evidence, parameters) for name, parameters in policy.criteria.items()]
 
 
+def held_back(policy: Policy, candidate: Mapping[str, Any]) -> list[CriterionResult]:
+    """What holds a verdict back for what the candidate was, by its provenance; empty where nothing does."""
+    if candidate.get("in_process") == STAND_IN:
+        return [without_candidate()]
+    if policy.requires.tensorrt and candidate.get("tensorrt") is not True:
+        return [_without_engine(policy.phase)]
+    return []
+
+
 def without_candidate() -> CriterionResult:
     """What holds a verdict back where the reference answered on both sides, whatever the policy says."""
     return CriterionResult(
@@ -48,6 +60,21 @@ def without_candidate() -> CriterionResult:
         n=0,
         message="Triton is switched off (enabled = false, TRITON_ENABLED or --no-triton), so the reference "
         "answered in the candidate's place: nothing is known of the candidate.",
+    )
+
+
+def _without_engine(phase: str) -> CriterionResult:
+    return CriterionResult(
+        name="tensorrt_engine",
+        outcome=Outcome.INCONCLUSIVE,
+        observed=None,
+        limit=None,
+        unit="",
+        sense="at_least",
+        interval=None,
+        n=0,
+        message="This is a rehearsal: the candidate was no TensorRT engine behind Triton that is known of, "
+        f"and the phase {phase} takes one.",
     )
 
 

@@ -23,8 +23,7 @@ from parity.load.run import ORDER
 from parity.load_evidence import Gathered, gather, imported
 from parity.load_sides import check_served
 from parity.pipeline import Result
-from parity.policies import Policy
-from parity.policies import load as load_policy
+from parity.policies import Policy, for_run
 from parity.progress import Progress
 from parity.report import write_report
 from parity.report.document import ImageCounts, ImageFailure, Pair
@@ -53,7 +52,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     until then.
     """
     request = asked.request
-    policy = load_policy(request.run_file.phase)
+    policy = for_run(request.run_file)
     config = request.run_file.datasets[request.run_file.dataset]
     _check(asked)
     dataset = load(request.run_file.dataset, config, progress)
@@ -88,7 +87,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
         command=request.command,
         error=error,
         not_run=request.models[len(assessments) :],
-        notes=request.notes,
+        notes=[*policy.notes, *request.notes],
     )
     write_report(report, [], [], request.folder)
     return Result(report=report, folder=request.folder, error=error)
@@ -112,7 +111,10 @@ def _judge(
     name: str, dataset: Dataset, policy: Policy, gathered: Gathered, timings: dict[str, float]
 ) -> Assessment:
     judged, others = gate.part(policy, "serving")
-    criteria = gate.judge(judged, PairEvidence.of_serving(gathered.evidence))
+    criteria = [
+        *gate.held_back(policy, gathered.facts.get("candidate", {})),
+        *gate.judge(judged, PairEvidence.of_serving(gathered.evidence)),
+    ]
     verdict = gate.verdict([criterion.outcome for criterion in criteria])
     pair = Pair(
         model=name,

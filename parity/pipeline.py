@@ -13,7 +13,7 @@ from pathlib import Path
 from parity.assess import Assessment, Options, Side, assess, summarise
 from parity.dataset import OpenCvReader, load
 from parity.errors import ParityError
-from parity.policies import load as load_policy
+from parity.policies import for_run
 from parity.progress import Progress
 from parity.report import write_report
 from parity.report.document import Report
@@ -44,7 +44,7 @@ def run(request: Request, progress: Progress) -> Result:
 
 
 def _run(request: Request, progress: Progress) -> Result:
-    policy = load_policy(request.run_file.phase).at_threshold(request.run_file.score_threshold)
+    policy = for_run(request.run_file).at_threshold(request.run_file.score_threshold)
     config = request.run_file.datasets[request.run_file.dataset]
     dataset = load(request.run_file.dataset, config, progress)
     reader = OpenCvReader(config)
@@ -88,7 +88,7 @@ def _run(request: Request, progress: Progress) -> Result:
         command=request.command,
         error=error,
         not_run=request.models[len(assessments) :],
-        notes=request.notes,
+        notes=[*policy.notes, *request.notes],
     )
     write_report(
         report, [a.images for a in assessments], [a.differences for a in assessments], request.folder

@@ -11,7 +11,7 @@ from typing import Any
 from parity.config import SECRET, validate
 from parity.environment import OPTIONS, THRESHOLD, VARIABLES, Resolved, Source
 from parity.errors import UsageError
-from parity.policies import load as load_policy
+from parity.policies import for_run
 from parity.runners.triton import TritonSettings, connection_of
 
 NAMES = {key: name for name, key in VARIABLES.items()}
@@ -97,7 +97,7 @@ def settings_of(resolved: Resolved, variables: Mapping[str, str]) -> Settings:
 
 def _threshold(resolved: Resolved) -> Row:
     policy = f"that of the policy {resolved.run_file.phase!r}"
-    own = load_policy(resolved.run_file.phase).threshold
+    own = for_run(resolved.run_file).threshold
     return Row(
         models=(),
         key=THRESHOLD,

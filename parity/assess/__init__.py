@@ -20,7 +20,6 @@ from parity.errors import ParityError
 from parity.policies import Policy
 from parity.progress import Progress
 from parity.report.document import Agreement, Pair, Report
-from parity.sides import STAND_IN
 
 __all__ = ["Assessment", "Options", "Side", "assess", "summarise"]
 
@@ -83,9 +82,8 @@ def assess(
         estimates={estimate.name: estimate for estimate in measured.estimates},
     )
     judged, others = gate.part(policy, "answers")
-    criteria = gate.judge(judged, evidence)
-    if provenance.get("candidate", {}).get("in_process") == STAND_IN:
-        criteria.insert(0, gate.without_candidate())  # first, so that the sentence is about it
+    # What holds back comes first, so that the sentence is about it.
+    criteria = [*gate.held_back(policy, provenance.get("candidate", {})), *gate.judge(judged, evidence)]
     with progress.step(f"{model}: tables and pictures", 2) as step:
         rows = tables.images(model, before, after, measured.classified)
         differences = tables.differences(model, dataset, measured.classified)

@@ -11,6 +11,7 @@ import typer
 
 from parity import __version__
 from parity.cli import compare, config, drill, load, plan, run
+from parity.cli.policy import policy
 from parity.cli.repository import repository
 
 __all__ = ["app", "main"]
@@ -43,6 +44,7 @@ app.command("compare")(compare.compare_command)
 app.command("load")(load.load_command)
 app.command("drill")(drill.drill_command)
 app.command("plan")(plan.plan_command)
+app.add_typer(policy, name="policy")
 app.add_typer(repository, name="repository")
 
 

@@ -13,6 +13,7 @@ from parity.cli.triton_options import switched_on
 
 if TYPE_CHECKING:
     from parity.criteria import CriterionResult
+    from parity.policies import Policy
     from parity.serving.evidence import Drill
 
 
@@ -43,13 +44,14 @@ def drill_command(
         config = load(run_file, runners.SETTINGS, policies.phases())
         names = selected(config, model)
         config = switched_on(config, names).run_file
+        policy = policies.for_run(config)
         folder = new_folder(out, "drill")
         outcomes = []
         for name in names:
             request = DrillRequest(run_file=config, model=name, images=images, cache=cache_folder(cache))
             with RichProgress() as progress:
                 found = rehearse(request, progress)
-            result = _judged(found, config.phase)
+            result = _judged(found, policy)
             outcomes.append(result.outcome)
             path = folder / "evidence" / name / "drill.json"
             write_whole(path, found.model_dump_json(indent=2) + "\n")
@@ -57,9 +59,8 @@ def drill_command(
         raise typer.Exit(EXIT_CODES[verdict(outcomes)])
 
 
-def _judged(drill: Drill, phase: str) -> CriterionResult:
+def _judged(drill: Drill, policy: Policy) -> CriterionResult:
     """The drill alone, by the phase's criterion or, where its policy has none, by the defaults."""
-    from parity import policies
     from parity.criteria import CRITERIA, PairEvidence
     from parity.criteria.rollback_drill import RollbackDrillParameters
     from parity.serving.evidence import ServingEvidence
@@ -71,5 +72,5 @@ def _judged(drill: Drill, phase: str) -> CriterionResult:
         candidate_endpoint=drill.candidate,
         drill=drill,
     )
-    parameters = policies.load(phase).parameters(RollbackDrillParameters, "rollback_drill")
+    parameters = policy.parameters(RollbackDrillParameters, "rollback_drill")
     return CRITERIA["rollback_drill"].judge(PairEvidence.of_serving(serving), parameters)

@@ -17,6 +17,7 @@ from parity.criteria.batch_invariance import BatchInvariance
 from parity.criteria.box_agreement import BoxAgreement
 from parity.criteria.confidence_shift import ConfidenceShift
 from parity.criteria.error_rate import ErrorRate
+from parity.criteria.existing_tests import ExistingTests
 from parity.criteria.finite_outputs import FiniteOutputs
 from parity.criteria.gpu_utilisation import GpuUtilisation
 from parity.criteria.image_coverage import ImageCoverage
@@ -65,6 +66,7 @@ _ALL: tuple[Criterion, ...] = (
     AccuracyUnderLoad(),
     LedgerReconciles(),
     RollbackDrill(),
+    ExistingTests(),
 )
 
 CRITERIA: dict[str, Criterion] = {criterion.name: criterion for criterion in _ALL}

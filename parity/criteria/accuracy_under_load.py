@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, amount, inconclusive, largest, named
 from parity.serving.evidence import ServingEvidence, UnderLoad
 
@@ -14,9 +14,15 @@ from parity.serving.evidence import ServingEvidence, UnderLoad
 class AccuracyUnderLoadParameters(Parameters):
     """How few answers are too few, and how much noise is too much to decide anything."""
 
-    least_answers: int = Field(30, ge=2, description="Answers of each side that were compared.")
-    most_noise_score: float = Field(0.01, gt=0, le=1, description="Of the noise floor, share of 1.")
-    most_noise_pixels: float = Field(1.0, gt=0, description="Of the noise floor, pixels of the image.")
+    least_answers: int = Field(
+        30, ge=2, description="Answers of each side that were compared.", json_schema_extra=LOWER_IS_LOOSER
+    )
+    most_noise_score: float = Field(
+        0.01, gt=0, le=1, description="Of the noise floor, share of 1.", json_schema_extra=HIGHER_IS_LOOSER
+    )
+    most_noise_pixels: float = Field(
+        1.0, gt=0, description="Of the noise floor, pixels of the image.", json_schema_extra=HIGHER_IS_LOOSER
+    )
 
 
 class AccuracyUnderLoad(ServingCriterion):

@@ -8,7 +8,9 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
+from parity.existing_tests.evidence import TestsEvidence
 from parity.serving.evidence import ServingEvidence
 
 Interval = tuple[float, float]
@@ -23,8 +25,14 @@ class Outcome(str, Enum):
 
 
 Sense = Literal["within", "at_least", "at_most"]
-Needs = Literal["answers", "serving", "drill"]
-"""What a criterion judges: both sides' answers to a data set, how they serve, or a rehearsed rollback."""
+Needs = Literal["answers", "serving", "drill", "tests"]
+"""What a criterion judges: both sides' answers to a data set, how they serve, a rehearsed rollback, or the
+results of tests that there are already."""
+
+HIGHER_IS_LOOSER: JsonDict = {"looser": "higher"}
+LOWER_IS_LOOSER: JsonDict = {"looser": "lower"}
+NEITHER_IS_LOOSER: JsonDict = {"looser": "neither"}
+"""`json_schema_extra` of a parameter: which way it lets more through. One without is looser any way."""
 
 
 class CriterionResult(BaseModel):
@@ -96,7 +104,7 @@ class PairEvidence:
     sides agree. classes: of the data set, all of them. estimates: by name, what else was measured.
     units: images, or groups of images, that intervals were resampled from. silent: attempted images that have
     ground truth boxes, but no detections on either side, and nothing that says they were run. serving: how
-    both sides serve, None where that was not measured.
+    both sides serve, None where that was not measured. tests: results of existing tests, None without any.
     """
 
     attempted: frozenset[int]
@@ -115,10 +123,22 @@ class PairEvidence:
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     silent: int = 0
     serving: ServingEvidence | None = None
+    tests: TestsEvidence | None = None
 
     @classmethod
     def of_serving(cls, serving: ServingEvidence) -> PairEvidence:
         """Evidence of serving alone, over no images: criteria that need answers are INCONCLUSIVE on it."""
+        return cls._without_answers(serving=serving)
+
+    @classmethod
+    def of_tests(cls, tests: TestsEvidence) -> PairEvidence:
+        """Results of existing tests alone: criteria that need anything else are INCONCLUSIVE on it."""
+        return cls._without_answers(tests=tests)
+
+    @classmethod
+    def _without_answers(
+        cls, *, serving: ServingEvidence | None = None, tests: TestsEvidence | None = None
+    ) -> PairEvidence:
         nobody: frozenset[int] = frozenset()
         return cls(
             attempted=nobody,
@@ -134,6 +154,7 @@ class PairEvidence:
             disagreement={},
             units=0,
             serving=serving,
+            tests=tests,
         )
 
     @property

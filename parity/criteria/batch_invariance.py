@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, amount, inconclusive, largest, named
 from parity.serving.evidence import BatchInvariance as Evidence
 from parity.serving.evidence import ServingEvidence
@@ -15,9 +15,18 @@ from parity.serving.evidence import ServingEvidence
 class BatchInvarianceParameters(Parameters):
     """How few images are too few, and how much noise is too much to decide anything."""
 
-    least_images: int = Field(4, ge=2, description="Different images; one has nothing to be beside.")
-    most_noise_score: float = Field(0.01, gt=0, le=1, description="Of the noise floor, share of 1.")
-    most_noise_pixels: float = Field(1.0, gt=0, description="Of the noise floor, pixels of the image.")
+    least_images: int = Field(
+        4,
+        ge=2,
+        description="Different images; one has nothing to be beside.",
+        json_schema_extra=LOWER_IS_LOOSER,
+    )
+    most_noise_score: float = Field(
+        0.01, gt=0, le=1, description="Of the noise floor, share of 1.", json_schema_extra=HIGHER_IS_LOOSER
+    )
+    most_noise_pixels: float = Field(
+        1.0, gt=0, description="Of the noise floor, pixels of the image.", json_schema_extra=HIGHER_IS_LOOSER
+    )
 
 
 class BatchInvariance(ServingCriterion):

@@ -6,20 +6,48 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import CriterionResult, Needs, Outcome, PairEvidence, Parameters
+from parity.criteria.base import (
+    HIGHER_IS_LOOSER,
+    LOWER_IS_LOOSER,
+    CriterionResult,
+    Needs,
+    Outcome,
+    PairEvidence,
+    Parameters,
+)
 from parity.statistics import binomial_interval
 
 
 class BoxAgreementParameters(Parameters):
     """Which detections are compared, how far a matched pair may differ, and how many must agree."""
 
-    limit_percent: float = Field(99.0, gt=0, le=100, description="Least share of agreeing detections.")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    score: float = Field(0.25, ge=0, lt=1, description="Detections under it are only partners.")
-    iou: float = Field(0.5, gt=0, le=1, description="Least IoU of a match.")
-    moved_iou: float = Field(0.95, gt=0, le=1, description="A matched pair under it has moved.")
+    limit_percent: float = Field(
+        99.0,
+        gt=0,
+        le=100,
+        description="Least share of agreeing detections.",
+        json_schema_extra=LOWER_IS_LOOSER,
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, json_schema_extra=LOWER_IS_LOOSER)
+    score: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        description="Detections under it are only partners.",
+        json_schema_extra=HIGHER_IS_LOOSER,
+    )
+    iou: float = Field(
+        0.5, gt=0, le=1, description="Least IoU of a match.", json_schema_extra=LOWER_IS_LOOSER
+    )
+    moved_iou: float = Field(
+        0.95, gt=0, le=1, description="A matched pair under it has moved.", json_schema_extra=LOWER_IS_LOOSER
+    )
     rescored_by: float = Field(
-        0.02, ge=0, le=1, description="A pair whose scores differ by more is rescored."
+        0.02,
+        ge=0,
+        le=1,
+        description="A pair whose scores differ by more is rescored.",
+        json_schema_extra=HIGHER_IS_LOOSER,
     )
 
 

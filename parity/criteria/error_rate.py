@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, load_name, named, of_side
 from parity.serving.evidence import LoadStep, ServingEvidence
 from parity.statistics import binomial_upper_bound
@@ -18,8 +18,16 @@ MOST_REQUESTS = 2**40
 class ErrorRateParameters(Parameters):
     """How many requests may fail, and how sure that has to be."""
 
-    limit_percent: float = Field(0.1, gt=0, lt=100, description="Percent of requests; the rate stays under.")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the one-sided upper bound.")
+    limit_percent: float = Field(
+        0.1,
+        gt=0,
+        lt=100,
+        description="Percent of requests; the rate stays under.",
+        json_schema_extra=HIGHER_IS_LOOSER,
+    )
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="Of the one-sided upper bound.", json_schema_extra=LOWER_IS_LOOSER
+    )
 
 
 class ErrorRate(ServingCriterion):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, load_name, named, of_side
 from parity.serving.evidence import LoadStep, ServingEvidence, SideName
 
@@ -17,8 +17,15 @@ Turn = tuple[str, int]
 class GpuUtilisationParameters(Parameters):
     """Which loads count, and how often the GPU must have been looked at."""
 
-    least_concurrency: int = Field(2, ge=1, description="Steps with fewer requests at a time are left out.")
-    least_samples: int = Field(5, ge=1, description="Readings that a step needs.")
+    least_concurrency: int = Field(
+        2,
+        ge=1,
+        description="Steps with fewer requests at a time are left out.",
+        json_schema_extra=HIGHER_IS_LOOSER,
+    )
+    least_samples: int = Field(
+        5, ge=1, description="Readings that a step needs.", json_schema_extra=LOWER_IS_LOOSER
+    )
 
 
 class GpuUtilisation(ServingCriterion):

@@ -8,17 +8,36 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from parity.criteria.base import CriterionResult, Needs, Outcome, PairEvidence, Parameters
+from parity.criteria.base import (
+    HIGHER_IS_LOOSER,
+    LOWER_IS_LOOSER,
+    CriterionResult,
+    Needs,
+    Outcome,
+    PairEvidence,
+    Parameters,
+)
 from parity.statistics import equivalence, images_that_would_decide, least_resamples
 
 
 class MapVarianceParameters(Parameters):
     """Limit of the relative AP difference, and how its interval is drawn."""
 
-    limit_percent: float = Field(0.1, gt=0, le=100, description="Percent of the reference's AP@[.50:.95].")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    resamples: int = Field(1000, ge=100, le=100_000)
-    least_images: int = Field(30, ge=2, description="Fewer images or groups are never enough for PASS.")
+    limit_percent: float = Field(
+        0.1,
+        gt=0,
+        le=100,
+        description="Percent of the reference's AP@[.50:.95].",
+        json_schema_extra=HIGHER_IS_LOOSER,
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, json_schema_extra=LOWER_IS_LOOSER)
+    resamples: int = Field(1000, ge=100, le=100_000, json_schema_extra=LOWER_IS_LOOSER)
+    least_images: int = Field(
+        30,
+        ge=2,
+        description="Fewer images or groups are never enough for PASS.",
+        json_schema_extra=LOWER_IS_LOOSER,
+    )
 
     @model_validator(mode="after")
     def _enough_resamples(self) -> Self:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Outcome, Parameters, Sense
+from parity.criteria.base import LOWER_IS_LOOSER, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
 from parity.serving.evidence import MetricSeen, ServingEvidence
 
@@ -20,7 +20,11 @@ NOT_SCRAPED = "not scraped"
 class MetricsAvailableParameters(Parameters):
     """Whether a GPU belongs to the phase; any other metric that is needed and missing is a failure."""
 
-    gpu: bool = Field(True, description="false: where no GPU is seen, its metrics are not asked for.")
+    gpu: bool = Field(
+        True,
+        description="false: where no GPU is seen, its metrics are not asked for.",
+        json_schema_extra=LOWER_IS_LOOSER,
+    )
 
 
 class MetricsAvailable(ServingCriterion):

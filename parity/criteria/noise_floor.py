@@ -6,14 +6,16 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, Parameters, Sense
 from parity.criteria.limits import EstimateCriterion
 
 
 class NoiseFloorParameters(Parameters):
     """How far the reference's AP may change between two runs of its own."""
 
-    limit_percent: float = Field(0.05, gt=0, description="Percent of the reference's AP.")
+    limit_percent: float = Field(
+        0.05, gt=0, description="Percent of the reference's AP.", json_schema_extra=HIGHER_IS_LOOSER
+    )
 
 
 class NoiseFloor(EstimateCriterion):

@@ -6,15 +6,19 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, NEITHER_IS_LOOSER, Parameters, Sense
 from parity.criteria.limits import EstimateCriterion
 
 
 class OperatingPointParameters(Parameters):
     """The production threshold, and how far F1 may change at it."""
 
-    limit_points: float = Field(1.0, gt=0, description="Points of F1, 0 to 100.")
-    score: float = Field(0.5, ge=0, lt=1, description="The production score threshold.")
+    limit_points: float = Field(
+        1.0, gt=0, description="Points of F1, 0 to 100.", json_schema_extra=HIGHER_IS_LOOSER
+    )
+    score: float = Field(
+        0.5, ge=0, lt=1, description="The production score threshold.", json_schema_extra=NEITHER_IS_LOOSER
+    )
 
 
 class OperatingPoint(EstimateCriterion):
@@ -30,7 +34,9 @@ class OperatingPoint(EstimateCriterion):
 class FlipRateParameters(Parameters):
     """How many detections may appear or vanish at the production threshold."""
 
-    limit_percent: float = Field(1.0, gt=0, le=100, description="Percent of the detections there.")
+    limit_percent: float = Field(
+        1.0, gt=0, le=100, description="Percent of the detections there.", json_schema_extra=HIGHER_IS_LOOSER
+    )
 
 
 class FlipRate(EstimateCriterion):

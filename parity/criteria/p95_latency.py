@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, Sense
 from parity.criteria.ratios import RatioCriterion, RatioParameters
 from parity.load.ratios import Ratio, p95_ratios
 from parity.serving.evidence import LoadStep
@@ -16,7 +16,9 @@ from parity.serving.evidence import LoadStep
 class P95LatencyParameters(RatioParameters):
     """How much of the reference's p95 the candidate may take."""
 
-    limit_ratio: float = Field(1.0, gt=0, description="Most that candidate / reference may be.")
+    limit_ratio: float = Field(
+        1.0, gt=0, description="Most that candidate / reference may be.", json_schema_extra=HIGHER_IS_LOOSER
+    )
 
 
 class P95Latency(RatioCriterion):

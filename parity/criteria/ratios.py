@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from parity.criteria.base import Outcome, Parameters
+from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, load_name, named
 from parity.load.ratios import Ratio
 from parity.serving.evidence import LoadStep, ServingEvidence
@@ -17,10 +17,18 @@ from parity.serving.evidence import LoadStep, ServingEvidence
 class RatioParameters(Parameters):
     """How sure a ratio has to be, and what a step must be like to count."""
 
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of each one-sided bound.")
-    least_requests: int = Field(200, ge=20, description="Answers that every step needs.")
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="Of each one-sided bound.", json_schema_extra=LOWER_IS_LOOSER
+    )
+    least_requests: int = Field(
+        200, ge=20, description="Answers that every step needs.", json_schema_extra=LOWER_IS_LOOSER
+    )
     most_failed_percent: float = Field(
-        1.0, ge=0, lt=5, description="Of a step's requests; beyond it the answers left may be the lucky ones."
+        1.0,
+        ge=0,
+        lt=5,
+        description="Of a step's requests; beyond it the answers left may be the lucky ones.",
+        json_schema_extra=HIGHER_IS_LOOSER,
     )
 
 

@@ -6,14 +6,16 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Parameters, Sense
 from parity.criteria.limits import EstimateCriterion
 
 
 class ReferenceAgreementParameters(Parameters):
     """How many reference detections must have a partner."""
 
-    limit_percent: float = Field(99.0, gt=0, le=100, description="Least share, in percent.")
+    limit_percent: float = Field(
+        99.0, gt=0, le=100, description="Least share, in percent.", json_schema_extra=LOWER_IS_LOOSER
+    )
 
 
 class ReferenceAgreement(EstimateCriterion):
@@ -29,7 +31,9 @@ class ReferenceAgreement(EstimateCriterion):
 class BoxDriftParameters(Parameters):
     """How far boxes may move."""
 
-    limit_pixels: float = Field(2.0, gt=0, description="Pixels of the original image.")
+    limit_pixels: float = Field(
+        2.0, gt=0, description="Pixels of the original image.", json_schema_extra=HIGHER_IS_LOOSER
+    )
 
 
 class BoxDrift(EstimateCriterion):
@@ -45,7 +49,9 @@ class BoxDrift(EstimateCriterion):
 class PseudoTruthParameters(Parameters):
     """How well the candidate must do when the reference is the truth."""
 
-    limit_points: float = Field(98.0, gt=0, le=100, description="Least AP in points, 0 to 100.")
+    limit_points: float = Field(
+        98.0, gt=0, le=100, description="Least AP in points, 0 to 100.", json_schema_extra=LOWER_IS_LOOSER
+    )
 
 
 class PseudoTruth(EstimateCriterion):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Needs, Outcome, Parameters, Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Needs, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
 from parity.serving.evidence import DRILL_STEPS, Drill, ServingEvidence
 
@@ -17,8 +17,13 @@ BACK = ("switch off", "answers go on")
 class RollbackDrillParameters(Parameters):
     """How long the way back may take, and how many images it is tried on."""
 
-    limit_seconds: float = Field(60.0, gt=0, description="From the switch to the reference's last answer.")
-    least_images: int = Field(5, ge=1)
+    limit_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="From the switch to the reference's last answer.",
+        json_schema_extra=HIGHER_IS_LOOSER,
+    )
+    least_images: int = Field(5, ge=1, json_schema_extra=LOWER_IS_LOOSER)
 
 
 class RollbackDrill(ServingCriterion):

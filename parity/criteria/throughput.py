@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import Sense
+from parity.criteria.base import HIGHER_IS_LOOSER, Sense
 from parity.criteria.ratios import RatioCriterion, RatioParameters
 from parity.load.ratios import Ratio, throughput_ratios
 from parity.serving.evidence import LoadStep
@@ -16,7 +16,13 @@ from parity.serving.evidence import LoadStep
 class ThroughputParameters(RatioParameters):
     """How much of the reference's throughput the candidate may lose."""
 
-    limit_percent: float = Field(0.0, ge=0, lt=100, description="Most loss, percent of the reference's.")
+    limit_percent: float = Field(
+        0.0,
+        ge=0,
+        lt=100,
+        description="Most loss, percent of the reference's.",
+        json_schema_extra=HIGHER_IS_LOOSER,
+    )
 
 
 class Throughput(RatioCriterion):

@@ -8,7 +8,16 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from parity.criteria.base import ClassEvidence, CriterionResult, Needs, Outcome, PairEvidence, Parameters
+from parity.criteria.base import (
+    HIGHER_IS_LOOSER,
+    LOWER_IS_LOOSER,
+    ClassEvidence,
+    CriterionResult,
+    Needs,
+    Outcome,
+    PairEvidence,
+    Parameters,
+)
 from parity.criteria.limits import keeps
 from parity.statistics import LEAST_UNITS, adjusted_p_values
 
@@ -18,8 +27,12 @@ MOST_NAMED = 5
 class WorstClassParameters(Parameters):
     """How far a class may change, and how many false alarms are accepted."""
 
-    limit_points: float = Field(2.0, gt=0, description="Points of the class' AP, 0 to 100.")
-    false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Of classes said to have changed.")
+    limit_points: float = Field(
+        2.0, gt=0, description="Points of the class' AP, 0 to 100.", json_schema_extra=HIGHER_IS_LOOSER
+    )
+    false_discovery_rate: float = Field(
+        0.05, gt=0, lt=1, description="Of classes said to have changed.", json_schema_extra=LOWER_IS_LOOSER
+    )
 
 
 class WorstClass:

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, replace
 from importlib import resources
-from typing import Any, TypeVar
+from pathlib import Path
 
-from pydantic import ValidationError
-
-from parity.config import hint, validate
-from parity.criteria import CRITERIA, Parameters
+from parity.config import RunFile, hint
 from parity.errors import UsageError, join_problems
+from parity.policies.extending import effective, held_to
+from parity.policies.model import OPERATING_POINT, Loosened, Policy, Requirements
+from parity.policies.reading import content, draft
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-P = TypeVar("P", bound=Parameters)
-OPERATING_POINT = "operating_point"
-"""The criterion whose parameters hold the production threshold."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """The criteria of a phase with their parameters, in the order in which they are reported."""
-
-    phase: str
-    description: str
-    criteria: dict[str, Parameters]
-
-    def parameters(self, kind: type[P], name: str) -> P:
-        """A criterion's parameters, its defaults where the policy does not have the criterion."""
-        found = self.criteria.get(name)
-        return found if isinstance(found, kind) else kind()
-
-    @property
-    def threshold(self) -> float | None:
-        """The production threshold, None where the policy has none."""
-        own = self.criteria.get(OPERATING_POINT)
-        return None if own is None else float(own.model_dump()["score"])
-
-    def at_threshold(self, score: float | None) -> Policy:
-        """The same policy with another production threshold, 0 to below 1; None keeps its own."""
-        own = self.criteria.get(OPERATING_POINT)
-        if score is None or own is None:
-            return self
-        changed = own.model_copy(update={"score": score})
-        return replace(self, criteria={**self.criteria, OPERATING_POINT: changed})
+__all__ = [
+    "OPERATING_POINT",
+    "Loosened",
+    "Policy",
+    "Requirements",
+    "for_run",
+    "load",
+    "parse",
+    "phases",
+    "read",
+]
 
 
 def phases() -> tuple[str, ...]:
@@ -62,36 +35,89 @@ def load(phase: str) -> Policy:
     if phase not in phases():
         raise UsageError(f"no policy for the phase {phase!r}{hint(phase, phases())}", where="phase")
     text = resources.files(__name__).joinpath(f"{phase}.toml").read_text(encoding="utf-8")
-    return parse(text, where=f"{phase}.toml")
+    return _policy(text, where=f"{phase}.toml", built_in=True)
+
+
+def for_run(run_file: RunFile) -> Policy:
+    """The policy that judges a run: the team's own that the run file names, or else its phase's.
+
+    Raises UsageError for what is wrong with a team's policy, and for one of another phase.
+    """
+    if run_file.policy is None:
+        return load(run_file.phase)
+    policy = read(run_file.policy)
+    if policy.phase != run_file.phase:
+        raise UsageError(
+            f"a policy of the phase {policy.phase!r}, named by a run file of {run_file.phase!r}",
+            where=str(run_file.policy),
+            remedy=f'set phase = "{policy.phase}" in the run file, or name another policy',
+        )
+    return policy
+
+
+def read(path: Path) -> Policy:
+    """A team's own policy, which is of a phase that parity has one for.
+
+    It may extend a built-in policy by its name, or a file by its path (`*.toml`) in or under its own folder.
+    It is held to what it extends and to the built-in policy of its phase: what is looser takes a reason.
+    Raises UsageError naming everything that is wrong.
+    """
+    policy = _read(path, ())
+    if policy.phase not in phases():
+        raise UsageError(
+            f"no phase is called {policy.phase!r}{hint(policy.phase, phases())}", where=str(path)
+        )
+    return policy
 
 
 def parse(text: str, *, where: str) -> Policy:
-    """Read a policy. Raises UsageError naming everything that is wrong; one without criteria is wrong."""
-    try:
-        document: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"not TOML: {error}", where=where) from error
+    """A policy from its text, as `read`, though of any phase, and without any file to extend."""
+    return _policy(text, where=where)
+
+
+def _read(path: Path, trail: tuple[Path, ...]) -> Policy:
+    resolved = path.resolve()
+    if resolved in trail:
+        circle = " -> ".join(each.name for each in (*trail[trail.index(resolved) :], resolved))
+        raise UsageError(f"extends itself: {circle}", where=str(trail[0]), remedy="let one extend a built-in")
+    return _policy(content(path), where=str(path), path=path, trail=(*trail, resolved))
+
+
+def _policy(
+    text: str, *, where: str, built_in: bool = False, path: Path | None = None, trail: tuple[Path, ...] = ()
+) -> Policy:
     problems: list[str] = []
-    unknown = set(document) - {"phase", "description", "criteria"}
-    problems += [f"unknown key {key!r}" for key in sorted(unknown)]
-    phase, tables = document.get("phase"), document.get("criteria")
-    if not isinstance(phase, str) or not phase:
-        problems.append("`phase` is missing")
-    if not isinstance(tables, dict) or not tables:
-        problems.append("no criteria: such a policy would pass everything")
-        tables = {}
-    criteria: dict[str, Parameters] = {}
-    for name, table in tables.items():
-        criterion = CRITERIA.get(name)
-        if criterion is None:
-            problems.append(f"no criterion is called {name!r}{hint(name, CRITERIA)}")
-            continue
-        try:
-            criteria[name] = validate(criterion.parameters, table)
-        except ValidationError as error:
-            for detail in error.errors():
-                place = ".".join(map(str, (name, *detail["loc"])))
-                problems.append(f"criteria.{place}: {detail['msg']}")
+    found = draft(text, where=where, problems=problems)
+    base = _base(found.extends, path, trail, problems)
+    policy = effective(found, base, problems)
+    references = {}
+    if found.extends is not None and base is not None:
+        references[found.extends] = base
+    if not built_in and policy.phase in phases():
+        references[policy.phase] = load(policy.phase)
+    if not problems:
+        policy = held_to(policy, references, base, found.allow_looser, problems)
     if problems:
         raise UsageError(join_problems(problems), where=where)
-    return Policy(phase=str(phase), description=str(document.get("description", "")), criteria=criteria)
+    return policy
+
+
+def _base(
+    extends: str | None, path: Path | None, trail: tuple[Path, ...], problems: list[str]
+) -> Policy | None:
+    """The policy that is extended; None without one, or with one that `problems` tells of."""
+    if extends is None:
+        return None
+    if not extends.endswith(".toml"):
+        if extends in phases():
+            return load(extends)
+        problems.append(f"extends: no policy is called {extends!r}{hint(extends, phases())}")
+        return None
+    if path is None:
+        problems.append(f"extends: {extends!r}, and only a file can extend a file")
+        return None
+    folder, other = path.resolve().parent, (path.parent / extends).resolve()
+    if not other.is_relative_to(folder):
+        problems.append(f"extends: {extends!r} leads out of the policy's folder")
+        return None
+    return _read(other, trail)
