@@ -21,6 +21,7 @@ from parity.visible import one_line
 MOST_BYTES = 64 * 2**20
 MOST_FILES = 1000
 MOST_DEPTH = 64
+MOST_SUITES = 10_000
 MOST_NAME = 200
 SUITES = ("testsuites", "testsuite")
 NOT_RUN = ("notrun", "disabled")
@@ -139,6 +140,8 @@ class _Reader:
             self.outcome = "skipped" if attributes.get("status", "").lower() in NOT_RUN else "passed"
 
     def _start_suite(self, tag: str, attributes: dict[str, str]) -> None:
+        if len(self.suites) >= MOST_SUITES:
+            raise _RefusedError(f"over {MOST_SUITES:,} suites")
         if self.open:
             self.open[-1].holds_suites = True
         started = _time(attributes.get("timestamp", ""))

@@ -24,7 +24,7 @@ def effective(draft: Draft, base: Policy | None, problems: list[str]) -> Policy:
     A table adds to the base's of the same name, key by key. What was loosened is not yet known: `held_to`.
     """
     phase = draft.phase or ("" if base is None else base.phase)
-    if not phase:
+    if not phase and draft.extends is None:
         problems.append("`phase` is missing")
     criteria = _criteria(draft, {} if base is None else base.criteria, problems)
     if not criteria and draft.extends is None:
@@ -105,8 +105,8 @@ def _requires(
         return old
     lacking = [name for name in criteria if CRITERIA[name].needs not in requires.evidence]
     if lacking:
-        kinds = dict.fromkeys(CRITERIA[name].needs for name in lacking)
-        problems.append(f"requires.evidence: lacks {shown(list(kinds))}, which {shown(lacking)} judge")
+        kinds = [kind for kind in KINDS if kind in needed and kind not in requires.evidence]
+        problems.append(f"requires.evidence: lacks {shown(kinds)}, which {shown(lacking)} judge")
     problems += [f"requires.earlier: {late}" for late in _too_late(requires.earlier, phase)]
     return requires
 

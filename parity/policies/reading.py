@@ -16,7 +16,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-MOST_BYTES = 64 * 1024
+MOST_BYTES = 16 * 1024
+"""A policy is a screen; a TOML reader takes time as the square of the length of some keys."""
 MOST_DEPTH = 8
 MOST_REASON = 500
 

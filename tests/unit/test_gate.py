@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from parity import gate, policies
 from parity.criteria import CRITERIA, Outcome, PairEvidence
 from parity.criteria.operating_point import OperatingPointParameters
 from parity.errors import UsageError
-from tests import serving_samples
+from parity.policies.plan import PHASES as PLAN
+from tests import existing_tests_samples, serving_samples
 from tests.unit.criteria.test_criteria import GOOD
 
 
@@ -70,7 +72,15 @@ def test_evidence_of_serving_alone_passes_no_criterion_that_needs_answers() -> N
     alone = PairEvidence.of_serving(serving_samples.serving())
     for name, criterion in CRITERIA.items():
         outcome = criterion.judge(alone, criterion.parameters()).outcome
-        assert outcome is (Outcome.INCONCLUSIVE if criterion.needs == "answers" else Outcome.PASS), name
+        served = criterion.needs in ("serving", "drill")
+        assert outcome is (Outcome.PASS if served else Outcome.INCONCLUSIVE), name
+
+
+def test_results_of_tests_alone_pass_no_criterion_that_needs_more() -> None:
+    alone = PairEvidence.of_tests(existing_tests_samples.results())
+    for name, criterion in CRITERIA.items():
+        outcome = criterion.judge(alone, criterion.parameters()).outcome
+        assert outcome is (Outcome.PASS if criterion.needs == "tests" else Outcome.INCONCLUSIVE), name
 
 
 def test_without_a_candidate_nothing_passes() -> None:
@@ -78,6 +88,24 @@ def test_without_a_candidate_nothing_passes() -> None:
     outcomes = [r.outcome for r in (*results, gate.without_candidate())]
     assert gate.verdict(outcomes) is Outcome.INCONCLUSIVE
     assert "nothing is known of the candidate" in gate.without_candidate().message
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [{}, {"tensorrt": False}, {"tensorrt": "true"}, {"tensorrt": None}, {"in_process": "tensorrt"}],
+)
+@pytest.mark.parametrize("phase", PLAN)
+def test_a_rehearsal_passes_no_phase_of_the_plan(phase: str, candidate: dict[str, Any]) -> None:
+    (result,) = gate.held_back(policies.load(phase), candidate)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert "rehearsal" in result.message and phase in result.message
+
+
+def test_an_engine_is_not_held_back_nor_a_rehearsal_where_it_is_one() -> None:
+    assert gate.held_back(policies.load("conversion"), {"tensorrt": True}) == []
+    assert gate.held_back(policies.load("rehearsal"), {}) == []
+    (stand_in,) = gate.held_back(policies.load("rehearsal"), {"in_process": "reference"})
+    assert stand_in.name == "candidate_ran"
 
 
 def test_a_policy_at_another_threshold() -> None:

@@ -15,7 +15,7 @@ from parity.criteria import CRITERIA, ClassEvidence, CriterionResult, Estimate, 
 from parity.criteria.box_agreement import BoxAgreementParameters
 from parity.criteria.limits import EstimateCriterion, keeps
 from parity.criteria.map_variance import MapVarianceParameters
-from tests import serving_samples
+from tests import existing_tests_samples, serving_samples
 
 IDS = frozenset(range(1000))
 GOOD_VALUES = {"within": 0.0, "at_least": 99.9, "at_most": 0.1}
@@ -65,6 +65,7 @@ GOOD = PairEvidence(
         if isinstance(criterion, EstimateCriterion)
     },
     serving=serving_samples.serving(),
+    tests=existing_tests_samples.results(),
 )
 
 
@@ -101,6 +102,7 @@ def test_no_data_is_never_pass(name: str) -> None:
         classes=(),
         estimates={},
         serving=None,
+        tests=None,
     )
     result = judge(name, nothing)
     assert result.outcome is Outcome.INCONCLUSIVE
