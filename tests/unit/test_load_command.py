@@ -70,6 +70,28 @@ def test_files_of_perf_analyzer_are_judged_and_never_pass(tmp_path: Path) -> Non
     assert "It does not tell" in (folder / "index.html").read_text()
 
 
+def test_a_policy_of_ones_own_judges_and_what_it_loosens_is_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "perf.csv").write_text("\n".join((HEADER, *LINES)) + "\n")
+    (tmp_path / "own.toml").write_text(
+        'extends = "integration"\nallow_looser = "Ours."\nwithout = ["gpu_utilisation"]\n'
+    )
+    services = Path(SERVICES).read_text().replace('phase = "rehearsal"', 'phase = "integration"')
+    services = services.replace('"../', f'"{ROOT}/').replace('"weights/', f'"{ROOT}/demo/weights/')
+    run_file = tmp_path / "run.toml"
+    run_file.write_text('policy = "own.toml"\n' + services)
+    given = f"--perf-analyzer=candidate={tmp_path / 'perf.csv'}"
+    code, output = called(str(run_file), "--model", "yolo26", "--out", str(tmp_path / "out"), given)
+    assert code == 11, output
+    (path,) = (tmp_path / "out").glob("*/report.json")
+    report = json.loads(path.read_text())
+    assert report["notes"][0] == (
+        "Policy loosened: criteria.gpu_utilisation is left out, in integration judged. Reason: Ours."
+    )
+    criteria = [criterion["name"] for criterion in report["pairs"][0]["criteria"]]
+    assert criteria[0] == "tensorrt_engine" and "gpu_utilisation" not in criteria
+    assert report["phase"] == "integration"
+
+
 def test_a_file_that_is_none_of_perf_analyzers(tmp_path: Path) -> None:
     (tmp_path / "perf.csv").write_text("a,b\n1,2\n")
     code, output = called(

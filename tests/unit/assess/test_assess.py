@@ -22,12 +22,14 @@ from tests.assess_samples import TRUE
 from tests.report_samples import pair
 
 
-def judged(folder: Path, reference: Predictions, candidate: Predictions, **changes: Any) -> Assessment:
+def judged(
+    folder: Path, reference: Predictions, candidate: Predictions, phase: str = "comparison", **changes: Any
+) -> Assessment:
     return assess(
         model="m",
         dataset=made.dataset(folder),
         reader=OpenCvReader(DatasetConfig(path=folder)),
-        policy=load("comparison"),
+        policy=load(phase),
         reference=Side.of(reference),
         candidate=Side.of(candidate),
         options=Options(),
@@ -51,6 +53,13 @@ def test_four_images_that_agree_in_everything_prove_too_little(tmp_path: Path) -
     assert len(found.differences) == 0
     assert found.pair.timings == {"candidate": 1.235}
     assert Outcome.FAIL not in outcomes(found).values()
+
+
+def test_a_phase_that_takes_an_engine_says_first_that_there_was_none(tmp_path: Path) -> None:
+    found = judged(tmp_path, made.side(TRUE), made.side(TRUE), phase="conversion")
+    assert next(iter(outcomes(found))) == "tensorrt_engine"
+    assert found.pair.verdict is Outcome.INCONCLUSIVE
+    assert "rehearsal" in found.pair.sentence
 
 
 def test_an_image_without_an_answer_is_named_and_fails(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,16 @@ def test_a_policy_of_another_phase_than_the_run_files_is_refused(tmp_path: Path)
     write(tmp_path, STRICTER)
     with pytest.raises(UsageError, match='set phase = "canary-10"'):
         policies.for_run(run_file(tmp_path, policy="mine.toml"))
+
+
+def test_the_examples_of_the_documents_are_policies(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", Path("docs/policies.md").read_text("utf-8"), re.DOTALL)
+    stricter, looser = [block for block in blocks if block.startswith("extends")]
+    assert not policies.read(write(tmp_path, stricter)).loosened
+    assert len(policies.read(write(tmp_path, looser)).loosened) == 1
+    without = re.sub("allow_looser = .*\n", "", looser)
+    message = mistakes(tmp_path, without).split("mine.toml: ")[1]
+    assert f"error: loose.toml: {message}" in Path("docs/policies.md").read_text("utf-8")
 
 
 def test_a_policys_defaults_are_those_of_its_parameters() -> None:
