@@ -23,6 +23,9 @@ __all__ = [
     "read",
 ]
 
+MOST_FILES = 8
+"""How long a chain of files that extend each other may be."""
+
 
 def phases() -> tuple[str, ...]:
     """Names of the phases that parity ships a policy for."""
@@ -80,6 +83,8 @@ def _read(path: Path, trail: tuple[Path, ...]) -> Policy:
     if resolved in trail:
         circle = " -> ".join(each.name for each in (*trail[trail.index(resolved) :], resolved))
         raise UsageError(f"extends itself: {circle}", where=str(trail[0]), remedy="let one extend a built-in")
+    if len(trail) >= MOST_FILES:
+        raise UsageError(f"a chain of over {MOST_FILES} files that extend each other", where=str(trail[0]))
     return _policy(content(path), where=str(path), path=path, trail=(*trail, resolved))
 
 
@@ -113,11 +118,18 @@ def _base(
             return load(extends)
         problems.append(f"extends: no policy is called {extends!r}{hint(extends, phases())}")
         return None
+    refused = _refused(extends, path)
+    if path is None or refused:
+        problems.append(f"extends: {extends!r} {refused}")
+        return None
+    return _read(path.parent / extends, trail)
+
+
+def _refused(extends: str, path: Path | None) -> str:
+    """Why a file may not extend the one of this name, or ""."""
     if path is None:
-        problems.append(f"extends: {extends!r}, and only a file can extend a file")
-        return None
-    folder, other = path.resolve().parent, (path.parent / extends).resolve()
-    if not other.is_relative_to(folder):
-        problems.append(f"extends: {extends!r} leads out of the policy's folder")
-        return None
-    return _read(other, trail)
+        return "is a file, and only a file can extend one"
+    if "\0" in extends:
+        return "is no name of a file"
+    inside = (path.parent / extends).resolve().is_relative_to(path.resolve().parent)
+    return "" if inside else "leads out of the policy's folder"

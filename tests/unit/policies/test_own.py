@@ -159,6 +159,8 @@ def test_a_parameter_that_does_not_say_which_way_is_looser_is_so_any_way() -> No
         ('extends = "gone.toml"', "gone.toml: no such file"),
         ('extends = "../other.toml"', "leads out of the policy's folder"),
         ('extends = "/etc/other.toml"', "leads out of the policy's folder"),
+        ('extends = "a\\u0000.toml"', "is no name of a file"),
+        (f'extends = "{"a" * 300}.toml"', "cannot be read"),
         ('extends = "mine.toml"', "extends itself: mine.toml -> mine.toml"),
         ('phase = "canary-5"\n[criteria.image_coverage]', "no phase is called 'canary-5'"),
         ('extends = "conversion"\nwithout = ["flip_rat"]', "'flip_rat' is not among what is extended"),
@@ -202,6 +204,14 @@ def test_files_that_extend_each_other_are_told_of(tmp_path: Path) -> None:
     assert "extends itself: a.toml -> b.toml -> a.toml" in mistakes(tmp_path, 'extends = "a.toml"')
 
 
+def test_a_chain_of_files_has_an_end(tmp_path: Path) -> None:
+    write(tmp_path, 'extends = "conversion"', "0.toml")
+    for i in range(1, 8):
+        write(tmp_path, f'extends = "{i - 1}.toml"', f"{i}.toml")
+    assert policies.read(tmp_path / "7.toml").digest == policies.load("conversion").digest
+    assert "a chain of over 8 files" in mistakes(tmp_path, 'extends = "7.toml"')
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
@@ -210,7 +220,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_text_alone_extends_no_file() -> None:
-    with pytest.raises(UsageError, match="only a file can extend a file"):
+    with pytest.raises(UsageError, match="only a file can extend one"):
         policies.parse('extends = "a.toml"', where="mine")
 
 
