@@ -1,0 +1,110 @@
+"""Shared memory under load: inputs that may be sent many times at once, an output for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity.requests import RequestError
+from parity.runners.triton_client import TritonClient
+from parity.runners.triton_memory import FLOAT, UNKNOWN_REGION, Loan, SharedRegions, unknown_region
+
+Ask = Callable[..., Awaitable[Any]]
+"""Calls a method of tritonclient's asynchronous client by its name. Raises RequestError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server told, and the memory that its output is in, for as long as this is held."""
+
+    result: Any
+    memory: Loan
+
+
+class TargetMemory:
+    """The regions of one target.
+
+    An input's region is the payload's for as long as that lives, since the server only reads it. An output's
+    is one request's from sending to decoding; it is removed when the request fails, however it does. So there
+    are as many as payloads are alive, and as requests are under way.
+    """
+
+    def __init__(self, client: TritonClient, library: Any, ask: Ask) -> None:
+        """library: tritonclient's module for the protocol."""
+        contract = client.tensors
+        self._client = client
+        self._library = library
+        self._ask = ask
+        self._input, self._output = contract.input, contract.output
+        self._shape = (1, *contract.output_shape)
+        self._size = prod(self._shape) * FLOAT
+        self._inputs = SharedRegions(client.transport)
+        self._outputs = SharedRegions(client.transport)
+        self._forgetting: set[asyncio.Future[None]] = set()
+
+    def input(self, tensor: NDArray[np.float32]) -> tuple[Any, Loan]:
+        """The `InferInput` of a tensor (1, 3, H, W), and its memory. Called from several threads.
+
+        Raises RequestError when there is no room, or the server cannot map it.
+        """
+        loan = self._inputs.lend(tensor.nbytes, 0)
+        return self._inputs.input_of(loan.region, self._library, self._input, tensor), loan
+
+    async def infer(self, send: Callable[[Any], Awaitable[Any]]) -> Answer:
+        """Have `send` send a request with an `InferRequestedOutput`. Raises RequestError."""
+        loan = self._outputs.free(0, self._size) or await self._new()
+        try:
+            wanted = self._outputs.output_of(loan.region, self._library, self._output, self._size)
+            return Answer(await send(wanted), loan)
+        except BaseException as error:
+            self._lose(loan)
+            if isinstance(error, RequestError) and UNKNOWN_REGION in error.found:
+                raise unknown_region(error) from error
+            raise
+
+    def contents(self, answer: Answer) -> NDArray[np.float32]:
+        """A copy of the output (1, ...). Raises RequestError when it is not what the server promised."""
+        self._client.check_told(answer.result, self._shape)
+        return self._outputs.contents(answer.memory.region, self._shape)
+
+    async def close(self) -> None:
+        """Remove all of it, whether or not the server can be reached."""
+        for each in self._forgetting:
+            each.cancel()
+        await asyncio.gather(*self._forgetting, return_exceptions=True)
+        try:
+            self._outputs.close()
+        finally:
+            self._inputs.close()
+
+    async def _new(self) -> Loan:
+        """A region that the server has mapped, while other requests go on."""
+        loan = self._outputs.make(0, self._size)
+        region = loan.region
+        try:
+            await self._ask("register_system_shared_memory", region.name, region.key, region.nbytes)
+        except BaseException as error:
+            self._lose(loan)
+            if isinstance(error, RequestError):
+                raise self._outputs.unmapped(error) from error
+            raise
+        return loan
+
+    def _lose(self, loan: Loan) -> None:
+        """Remove a region into which a late server may still write; the server hears of it by the way."""
+        if self._outputs.remove(loan.region):
+            task = asyncio.ensure_future(self._forget(loan.region.name))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+
+    async def _forget(self, name: str) -> None:
+        try:
+            await self._ask("unregister_system_shared_memory", name)
+        except RequestError:
+            return  # one that is away has forgotten it anyway
