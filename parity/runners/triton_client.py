@@ -161,6 +161,7 @@ class TritonClient:
         with regions.lent(batch.nbytes, size) as region:
             library = self.transport.library
             tensor = regions.input_of(region, library, contract.input, batch)
+            regions.blank(region, size)
             output = regions.output_of(region, library, contract.output, size)
             result = self.transport.infer(self.model, self.version, tensor, output)
             self.check_told(result, shape)

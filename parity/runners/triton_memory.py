@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ FLOAT = 4
 """Bytes of a float32."""
 UNKNOWN_REGION = "shared memory region"
 """What is in Triton's message about a region that it does not know, as after its restart."""
+
+IN_USE = "currently in use"
+"""What is in Triton's message about a region that it will not forget yet, as for a moment after an answer."""
+IN_USE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,7 @@ class SharedRegions:
         # Their methods are atomic. A lock would not do: a loan may end in the middle of anything.
         self._free: deque[Region] = deque()
         self._all: dict[str, Region] = {}
+        self._in_use: list[str] = []
         self._closed = False
 
     @contextlib.contextmanager
@@ -156,18 +162,23 @@ class SharedRegions:
         return Loan(self, region)
 
     def input_of(self, region: Region, library: Any, name: str, batch: NDArray[np.float32]) -> Any:
-        """Copy a batch into a region; the `InferInput` that refers to it."""
-        region.view(batch.shape, 0)[:] = batch
+        """Copy a batch into a region, unless it is there; the `InferInput` that refers to it."""
+        view = region.view(batch.shape, 0)
+        if (batch.ctypes.data, batch.strides) != (view.ctypes.data, view.strides):
+            view[:] = batch
         tensor = library.InferInput(name, list(batch.shape), "FP32")
         tensor.set_shared_memory(region.name, batch.nbytes)
         return tensor
 
     def output_of(self, region: Region, library: Any, name: str, size: int) -> Any:
-        """Make room for an output of so many bytes; the `InferRequestedOutput` that refers to it."""
-        region.view((size // FLOAT,), region.input_bytes)[:] = np.nan
+        """The `InferRequestedOutput` that refers to a region's output of so many bytes."""
         output = library.InferRequestedOutput(name)
         output.set_shared_memory(region.name, size, offset=region.input_bytes)
         return output
+
+    def blank(self, region: Region, size: int) -> None:
+        """Fill the output with NaN, before each request."""
+        region.view((size // FLOAT,), region.input_bytes)[:] = np.nan
 
     def contents(self, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """A copy of the output in a region."""
@@ -176,14 +187,15 @@ class SharedRegions:
     def close(self) -> None:
         """Unlink every region, and have the server forget them, as far as it can be reached."""
         self._closed = True
-        away = False
-        for region in list(self._all.values()):
-            if not self.remove(region) or away:
-                continue
-            try:
-                self._transport.unregister(region.name)
-            except RequestError as error:  # one that is away is not waited for again and again
-                away = error.retryable
+        names = [region.name for region in list(self._all.values()) if self.remove(region)] + self._in_use
+        deadline = time.monotonic() + IN_USE_S
+        try:
+            while names := [name for name in names if not self._forgotten(name)]:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(IN_USE_S / 100)
+        except RequestError:  # one that is away has forgotten all of them, and is not asked once for each
+            return
 
     def remove(self, region: Region) -> bool:
         """Unlink a region, for good. False when that was done before; the server is yet to be told."""
@@ -210,11 +222,26 @@ class SharedRegions:
             remedy="in containers: --ipc=host on both; or set shared_memory = false",
         )
 
+    def put_off(self, name: str) -> None:
+        """Have `close` tell the server to forget a removed region, which it would not do so far."""
+        self._in_use.append(name)
+
     def _drop(self, region: Region) -> None:
         """Remove it, and have the server forget it; one that is away has done so anyway."""
         if self.remove(region):
             with contextlib.suppress(RequestError):
-                self._transport.unregister(region.name)
+                if not self._forgotten(region.name):
+                    self.put_off(region.name)
+
+    def _forgotten(self, name: str) -> bool:
+        """Have the server forget a region; False while it uses it. Raises RequestError when it is away."""
+        try:
+            self._transport.unregister(name)
+        except RequestError as error:
+            if error.retryable:
+                raise
+            return not in_use(error)
+        return True
 
     def _memory(self, name: str, size: int) -> SharedMemory:
         """New shared memory of this process, with room for all of it."""
@@ -248,3 +275,8 @@ class SharedRegions:
 def unknown_region(error: RequestError) -> RequestError:
     """What it means that a server does not know a region: it restarted, and a new region may help."""
     return RequestError(error.found, reason="shared-memory", retryable=True, where=error.where)
+
+
+def in_use(error: RequestError) -> bool:
+    """Whether a server would not forget a region: the request has ended for its client and not for it."""
+    return IN_USE in error.found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -92,10 +93,12 @@ class TritonTarget:
 
         Raises ImageProblem for pixels that cannot be decoded, RequestError without room in shared memory.
         """
-        tensor, placement = self._runner.prepare(_pixels(image, file))
+        pixels = _pixels(image, file)
         if self._memory is not None:
-            given, memory = self._memory.input(tensor[None])
+            size = self._runner.context.model.input_size
+            given, placement, memory = self._memory.input(size, partial(self._runner.prepare, pixels))
             return Payload(inputs=[given], outputs=[], placement=placement, memory=memory)
+        tensor, placement = self._runner.prepare(pixels)
         given, wanted = self._client.input_of(self._library, tensor[None])
         return Payload(inputs=[given], outputs=[wanted], placement=placement)
 

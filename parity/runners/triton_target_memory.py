@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parity.requests import RequestError
 from parity.runners.triton_client import TritonClient
-from parity.runners.triton_memory import FLOAT, UNKNOWN_REGION, Loan, SharedRegions, unknown_region
+from parity.runners.triton_memory import FLOAT, UNKNOWN_REGION, Loan, SharedRegions, in_use, unknown_region
 
+Tensor = NDArray[np.float32]
+T = TypeVar("T")
 Ask = Callable[..., Awaitable[Any]]
 """Calls a method of tritonclient's asynchronous client by its name. Raises RequestError."""
 
@@ -46,29 +48,33 @@ class TargetMemory:
         self._size = prod(self._shape) * FLOAT
         self._inputs = SharedRegions(client.transport)
         self._outputs = SharedRegions(client.transport)
+        self._wanted: dict[str, Any] = {}  # an `InferRequestedOutput` by region, which takes long to make
         self._forgetting: set[asyncio.Future[None]] = set()
 
-    def input(self, tensor: NDArray[np.float32]) -> tuple[Any, Loan]:
-        """The `InferInput` of a tensor (1, 3, H, W), and its memory. Called from several threads.
+    def input(self, size: tuple[int, int], fill: Callable[..., tuple[Tensor, T]]) -> tuple[Any, T, Loan]:
+        """The `InferInput` of an image, what else `fill` gives, and its memory. Called from several threads.
 
-        Raises RequestError when there is no room, or the server cannot map it.
+        size: height and width of the network's input. fill: makes the tensor (3, H, W), in the memory that
+        it is given if it can. Raises RequestError when there is no room, or the server cannot map it.
         """
-        loan = self._inputs.lend(tensor.nbytes, 0)
-        return self._inputs.input_of(loan.region, self._library, self._input, tensor), loan
+        shape = (3, *size)
+        loan = self._inputs.lend(prod(shape) * FLOAT, 0)
+        tensor, more = fill(loan.region.view(shape, 0))
+        return self._inputs.input_of(loan.region, self._library, self._input, tensor[None]), more, loan
 
     async def infer(self, send: Callable[[Any], Awaitable[Any]]) -> Answer:
         """Have `send` send a request with an `InferRequestedOutput`. Raises RequestError."""
         loan = self._outputs.free(0, self._size) or await self._new()
         try:
-            wanted = self._outputs.output_of(loan.region, self._library, self._output, self._size)
-            return Answer(await send(wanted), loan)
+            self._outputs.blank(loan.region, self._size)
+            return Answer(await send(self._wanted[loan.region.name]), loan)
         except BaseException as error:
             self._lose(loan)
             if isinstance(error, RequestError) and UNKNOWN_REGION in error.found:
                 raise unknown_region(error) from error
             raise
 
-    def contents(self, answer: Answer) -> NDArray[np.float32]:
+    def contents(self, answer: Answer) -> Tensor:
         """A copy of the output (1, ...). Raises RequestError when it is not what the server promised."""
         self._client.check_told(answer.result, self._shape)
         return self._outputs.contents(answer.memory.region, self._shape)
@@ -94,10 +100,12 @@ class TargetMemory:
             if isinstance(error, RequestError):
                 raise self._outputs.unmapped(error) from error
             raise
+        self._wanted[region.name] = self._outputs.output_of(region, self._library, self._output, self._size)
         return loan
 
     def _lose(self, loan: Loan) -> None:
         """Remove a region into which a late server may still write; the server hears of it by the way."""
+        self._wanted.pop(loan.region.name, None)
         if self._outputs.remove(loan.region):
             task = asyncio.ensure_future(self._forget(loan.region.name))
             self._forgetting.add(task)
@@ -106,5 +114,6 @@ class TargetMemory:
     async def _forget(self, name: str) -> None:
         try:
             await self._ask("unregister_system_shared_memory", name)
-        except RequestError:
-            return  # one that is away has forgotten it anyway
+        except RequestError as error:  # one that is away has forgotten it anyway
+            if in_use(error):
+                self._outputs.put_off(name)
