@@ -18,7 +18,7 @@ from parity.heads import shape_fits
 from parity.requests import RequestError, RequestLedger, Retries
 from parity.runners.outage import Outage
 from parity.runners.triton_contract import Contract, contract_of
-from parity.runners.triton_memory import SharedRegions
+from parity.runners.triton_memory import SharedRegions, input_of, output_of
 from parity.runners.triton_transport import AWAY, Transport
 from parity.visible import one_line
 
@@ -160,12 +160,12 @@ class TritonClient:
         size = prod(shape) * batch.itemsize
         with regions.lent(batch.nbytes, size) as region:
             library = self.transport.library
-            tensor = regions.input_of(region, library, contract.input, batch)
-            regions.blank(region, size)
-            output = regions.output_of(region, library, contract.output, size)
+            tensor = input_of(region, library, contract.input, batch)
+            region.blank()
+            output = output_of(region, library, contract.output, size)
             result = self.transport.infer(self.model, self.version, tensor, output)
             self.check_told(result, shape)
-            return regions.contents(region, shape)
+            return region.output(shape)
 
     def check_told(self, result: Any, shape: tuple[int, ...]) -> None:
         """Raise RequestError unless the server says that it wrote an output of that shape."""

@@ -8,13 +8,9 @@ the same reason the output is filled with NaN before each request, which are cou
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
@@ -22,49 +18,15 @@ from numpy.typing import NDArray
 
 from parity.errors import first_line
 from parity.requests import RequestError
+from parity.runners.shared_region import Region, make_region
 from parity.runners.triton_transport import Transport
-from parity.serving.process import SHARED_MEMORY
 
-PREFIX = "parity_shm_"
-FLOAT = 4
-"""Bytes of a float32."""
 UNKNOWN_REGION = "shared memory region"
 """What is in Triton's message about a region that it does not know, as after its restart."""
 
 IN_USE = "currently in use"
 """What is in Triton's message about a region that it will not forget yet, as for a moment after an answer."""
 IN_USE_S = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """One region: room for the input, then for the output. Sizes in bytes."""
-
-    name: str
-    memory: SharedMemory
-    input_bytes: int
-    output_bytes: int
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the whole."""
-        return self.input_bytes + self.output_bytes
-
-    @property
-    def key(self) -> str:
-        """What the server is to open."""
-        return f"/{self.name}"
-
-    def view(self, shape: tuple[int, ...], offset: int) -> NDArray[np.float32]:
-        """What is in it, from `offset` on. Not to be kept: memory that is looked at cannot be unmapped.
-
-        Raises RequestError when the region was removed.
-        """
-        buffer = self.memory.buf
-        if buffer is None:
-            raise RequestError("shared memory was removed", reason="shared-memory", retryable=False)
-        view: NDArray[np.float32] = np.ndarray(shape, np.float32, buffer, offset)
-        return view
 
 
 class Loan:
@@ -155,34 +117,15 @@ class SharedRegions:
         """A new region, of which the server has yet to be told. Raises RequestError when there is no room."""
         if self._closed:
             raise self._error("shared memory is closed")
-        name = f"{PREFIX}{os.getpid()}_{uuid.uuid4().hex}"
-        memory = self._memory(name, input_bytes + output_bytes)
-        region = Region(name=name, memory=memory, input_bytes=input_bytes, output_bytes=output_bytes)
-        self._all[name] = region
+        try:
+            region = make_region(input_bytes, output_bytes)
+        except OSError as error:
+            raise self._error(
+                f"no shared memory: {first_line(error)}",
+                remedy="make room in /dev/shm, allow more open files, or set shared_memory = false",
+            ) from error
+        self._all[region.name] = region
         return Loan(self, region)
-
-    def input_of(self, region: Region, library: Any, name: str, batch: NDArray[np.float32]) -> Any:
-        """Copy a batch into a region, unless it is there; the `InferInput` that refers to it."""
-        view = region.view(batch.shape, 0)
-        if (batch.ctypes.data, batch.strides) != (view.ctypes.data, view.strides):
-            view[:] = batch
-        tensor = library.InferInput(name, list(batch.shape), "FP32")
-        tensor.set_shared_memory(region.name, batch.nbytes)
-        return tensor
-
-    def output_of(self, region: Region, library: Any, name: str, size: int) -> Any:
-        """The `InferRequestedOutput` that refers to a region's output of so many bytes."""
-        output = library.InferRequestedOutput(name)
-        output.set_shared_memory(region.name, size, offset=region.input_bytes)
-        return output
-
-    def blank(self, region: Region, size: int) -> None:
-        """Fill the output with NaN, before each request."""
-        region.view((size // FLOAT,), region.input_bytes)[:] = np.nan
-
-    def contents(self, region: Region, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """A copy of the output in a region."""
-        return np.array(region.view(shape, region.input_bytes), np.float32)
 
     def close(self) -> None:
         """Unlink every region, and have the server forget them, as far as it can be reached."""
@@ -201,10 +144,7 @@ class SharedRegions:
         """Unlink a region, for good. False when that was done before; the server is yet to be told."""
         if self._all.pop(region.name, None) is None:
             return False
-        with contextlib.suppress(OSError):
-            region.memory.unlink()
-        with contextlib.suppress(BufferError):  # a thread still has it in hands; its mapping ends then
-            region.memory.close()
+        region.remove()
         return True
 
     def give_back(self, region: Region) -> None:
@@ -243,24 +183,6 @@ class SharedRegions:
             return not in_use(error)
         return True
 
-    def _memory(self, name: str, size: int) -> SharedMemory:
-        """New shared memory of this process, with room for all of it."""
-        memory: SharedMemory | None = None
-        try:
-            memory = SharedMemory(name, create=True, size=size)
-            # Otherwise a full /dev/shm shows when it is written to, which ends this process.
-            with (SHARED_MEMORY / name).open("r+b") as file:
-                os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            if memory is not None:
-                memory.unlink()
-                memory.close()
-            raise self._error(
-                f"no shared memory: {first_line(error)}",
-                remedy="make room in /dev/shm, allow more open files, or set shared_memory = false",
-            ) from error
-        return memory
-
     def _error(self, found: str, *, expected: str = "", remedy: str = "") -> RequestError:
         return RequestError(
             found,
@@ -270,6 +192,21 @@ class SharedRegions:
             expected=expected,
             remedy=remedy,
         )
+
+
+def input_of(region: Region, library: Any, name: str, batch: NDArray[np.float32]) -> Any:
+    """Put a batch into a region; the `InferInput` of tritonclient's module that refers to it."""
+    region.put(batch)
+    tensor = library.InferInput(name, list(batch.shape), "FP32")
+    tensor.set_shared_memory(region.name, batch.nbytes)
+    return tensor
+
+
+def output_of(region: Region, library: Any, name: str, size: int) -> Any:
+    """The `InferRequestedOutput` that refers to a region's output of so many bytes."""
+    output = library.InferRequestedOutput(name)
+    output.set_shared_memory(region.name, size, offset=region.input_bytes)
+    return output
 
 
 def unknown_region(error: RequestError) -> RequestError:

@@ -104,8 +104,10 @@ class TritonTarget:
 
     async def send(self, payload: Payload) -> Any:
         """Send once; tritonclient's result, unread, and its memory if it is shared. Raises RequestError."""
-        if self._memory is not None:
-            return await self._memory.infer(lambda wanted: self._infer(payload.inputs, [wanted]))
+        if self._memory is not None and payload.memory is not None:
+            return await self._memory.infer(
+                payload.memory, lambda wanted: self._infer(payload.inputs, [wanted])
+            )
         return await self._infer(payload.inputs, payload.outputs)
 
     def decode(self, image: ImageRecord, payload: Payload, answer: Any) -> ImageResult:

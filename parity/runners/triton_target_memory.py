@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeVar
@@ -12,8 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity.requests import RequestError
+from parity.runners.shared_region import FLOAT, Region
 from parity.runners.triton_client import TritonClient
-from parity.runners.triton_memory import FLOAT, UNKNOWN_REGION, Loan, SharedRegions, in_use, unknown_region
+from parity.runners.triton_memory import (
+    UNKNOWN_REGION,
+    Loan,
+    SharedRegions,
+    in_use,
+    input_of,
+    output_of,
+    unknown_region,
+)
 
 Tensor = NDArray[np.float32]
 T = TypeVar("T")
@@ -49,7 +59,7 @@ class TargetMemory:
         self._inputs = SharedRegions(client.transport)
         self._outputs = SharedRegions(client.transport)
         self._wanted: dict[str, Any] = {}  # an `InferRequestedOutput` by region, which takes long to make
-        self._forgetting: set[asyncio.Future[None]] = set()
+        self._forgetting: dict[str, asyncio.Future[None]] = {}
 
     def input(self, size: tuple[int, int], fill: Callable[..., tuple[Tensor, T]]) -> tuple[Any, T, Loan]:
         """The `InferInput` of an image, what else `fill` gives, and its memory. Called from several threads.
@@ -60,30 +70,37 @@ class TargetMemory:
         shape = (3, *size)
         loan = self._inputs.lend(prod(shape) * FLOAT, 0)
         tensor, more = fill(loan.region.view(shape, 0))
-        return self._inputs.input_of(loan.region, self._library, self._input, tensor[None]), more, loan
+        return input_of(loan.region, self._library, self._input, tensor[None]), more, loan
 
-    async def infer(self, send: Callable[[Any], Awaitable[Any]]) -> Answer:
-        """Have `send` send a request with an `InferRequestedOutput`. Raises RequestError."""
+    async def infer(self, given: Loan, send: Callable[[Any], Awaitable[Any]]) -> Answer:
+        """Have `send` send a request with an `InferRequestedOutput`. given: the input's memory.
+
+        Raises RequestError.
+        """
         loan = self._outputs.free(0, self._size) or await self._new()
         try:
-            self._outputs.blank(loan.region, self._size)
+            loan.region.blank()
             return Answer(await send(self._wanted[loan.region.name]), loan)
         except BaseException as error:
-            self._lose(loan)
+            self._lose(loan.region)
             if isinstance(error, RequestError) and UNKNOWN_REGION in error.found:
+                with suppress(RequestError):  # it may be the output that the server does not know
+                    await self._map(given.region)
                 raise unknown_region(error) from error
             raise
 
     def contents(self, answer: Answer) -> Tensor:
         """A copy of the output (1, ...). Raises RequestError when it is not what the server promised."""
         self._client.check_told(answer.result, self._shape)
-        return self._outputs.contents(answer.memory.region, self._shape)
+        return answer.memory.region.output(self._shape)
 
     async def close(self) -> None:
         """Remove all of it, whether or not the server can be reached."""
-        for each in self._forgetting:
-            each.cancel()
-        await asyncio.gather(*self._forgetting, return_exceptions=True)
+        unsure = dict(self._forgetting)
+        for name, task in unsure.items():
+            task.cancel()
+            self._outputs.put_off(name)
+        await asyncio.gather(*unsure.values(), return_exceptions=True)
         try:
             self._outputs.close()
         finally:
@@ -94,22 +111,25 @@ class TargetMemory:
         loan = self._outputs.make(0, self._size)
         region = loan.region
         try:
-            await self._ask("register_system_shared_memory", region.name, region.key, region.nbytes)
+            await self._map(region)
         except BaseException as error:
-            self._lose(loan)
+            self._lose(region)
             if isinstance(error, RequestError):
                 raise self._outputs.unmapped(error) from error
             raise
-        self._wanted[region.name] = self._outputs.output_of(region, self._library, self._output, self._size)
+        self._wanted[region.name] = output_of(region, self._library, self._output, self._size)
         return loan
 
-    def _lose(self, loan: Loan) -> None:
+    async def _map(self, region: Region) -> None:
+        await self._ask("register_system_shared_memory", region.name, region.key, region.nbytes)
+
+    def _lose(self, region: Region) -> None:
         """Remove a region into which a late server may still write; the server hears of it by the way."""
-        self._wanted.pop(loan.region.name, None)
-        if self._outputs.remove(loan.region):
-            task = asyncio.ensure_future(self._forget(loan.region.name))
-            self._forgetting.add(task)
-            task.add_done_callback(self._forgetting.discard)
+        name = region.name
+        self._wanted.pop(name, None)
+        if self._outputs.remove(region):
+            self._forgetting[name] = asyncio.ensure_future(self._forget(name))
+            self._forgetting[name].add_done_callback(lambda _: self._forgetting.pop(name))
 
     async def _forget(self, name: str) -> None:
         try:

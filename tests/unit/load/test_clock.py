@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import mmap
 import os
+import platform
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -153,3 +157,31 @@ def test_threads_hold_on_to_nothing_after_a_call() -> None:
 
 def test_there_is_a_core() -> None:
     assert 1 <= cores() <= (os.cpu_count() or 1)
+
+
+TENSORS = """
+import resource
+import numpy as np
+from parity.load.clock import undisturbed
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        tensors = [np.ones(1 << 20, np.uint8) for _ in range(16)]
+        del tensors
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+by_itself = faults()
+with undisturbed():
+    faults()
+    print(by_itself, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no C library that can be told")
+def test_freed_memory_stays_for_the_next_tensor() -> None:
+    told = subprocess.run([sys.executable, "-c", TENSORS], capture_output=True, text=True, check=True)
+    by_itself, kept = map(int, told.stdout.split())
+    pages = 20 * (16 << 20) // mmap.PAGESIZE
+    assert by_itself > pages / 2, "otherwise there is nothing to keep"
+    assert kept < pages / 20
