@@ -331,7 +331,7 @@ def main() -> None:
     """Measure, and write benchmarks/results/load.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=0.8)
     parser.add_argument("--images", type=int, default=100_000, help="of the part `memory`")
     parser.add_argument("--quick", action="store_true", help="one short round, and nothing is written")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "load.json")
