@@ -75,6 +75,7 @@ class SharedRegions:
         except BaseException as error:
             self._drop(loan.region)
             if isinstance(error, RequestError) and UNKNOWN_REGION in error.found:
+                self._drop_free()
                 raise unknown_region(error) from error
             raise
 
@@ -165,6 +166,11 @@ class SharedRegions:
     def put_off(self, name: str) -> None:
         """Have `close` tell the server to forget a removed region, which it would not do so far."""
         self._in_use.append(name)
+
+    def _drop_free(self) -> None:
+        """Remove all that wait to be lent: what a restart made of one it made of all, and each costs a try."""
+        while (loan := self.free(0, 0)) is not None:
+            self._drop(loan.region)
 
     def _drop(self, region: Region) -> None:
         """Remove it, and have the server forget it; one that is away has done so anyway."""
