@@ -168,7 +168,7 @@ class SharedRegions:
         self._in_use.append(name)
 
     def _drop_free(self) -> None:
-        """Remove all that wait to be lent: what a restart made of one it made of all, and each costs a try."""
+        """Remove all that wait to be lent: a restart spoilt them all, and each would cost an attempt."""
         while (loan := self.free(0, 0)) is not None:
             self._drop(loan.region)
 

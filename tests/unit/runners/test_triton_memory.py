@@ -81,9 +81,16 @@ def test_another_failure_costs_its_own_region_only() -> None:
     loans = [shared.lend(16, 16) for _ in range(2)]
     names = {loan.region.name for loan in loans}
     del loans
-    with pytest.raises(ZeroDivisionError), shared.lent(16, 16) as region:
-        spoilt = region.name
-        raise ZeroDivisionError
+    spoilt = ""
+
+    def fail() -> None:
+        nonlocal spoilt
+        with shared.lent(16, 16) as region:
+            spoilt = region.name
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with shared.lent(16, 16) as other:
         assert other.name in names - {spoilt}
     shared.close()
