@@ -1,14 +1,14 @@
 """In which company each image is sent: the batches of an any-batch test, chosen by a seed.
 
 The work is bounded. With m the most images of a batch, every size up to 8 is sent, then powers of two, m - 1
-and m. For each size s there is a Latin square: s images, drawn anew, in s batches, so that each of them is
-once in every row, and neighbours change from row to row. Of a size over 8 only eight batches of the square
-are sent, those that have the anchor in eight rows spread from first to last. The anchor is one image that
-all squares hold, which thus is in every place, every row of every size up to 8; others are in those of the
-squares that they were drawn for. Then a batch of each size is filled with one image. Every row of every batch
-is compared, so a size s up to 8 takes s * s + s comparisons in s + 1 requests: for m = 8, 239 in 43, one of
-them of a single image. After them, requests of one image each are sent at the same time, at least two an
-image and eight for each row of the largest batch (at most 512), for the server to form batches of its own.
+and m. For each size s there is a Latin square: s images in s batches, so that each of them is once in every
+row, and neighbours change from row to row. Of a size over 8 only eight batches of the square are sent, those
+that have the anchor in eight rows spread from first to last. The anchor is one image that all squares hold,
+which thus is in every place, every row of every size up to 8; the others take turns, those that were in
+fewest places before first. Then a batch of each size is filled with one image. Every row of every batch is
+compared, so a size s up to 8 takes s * s + s comparisons in s + 1 requests: for m = 8, 239 in 43, one of them
+of a single image. After them, requests of one image each are sent at the same time, at least two an image
+and eight for each row of the largest batch (at most 512), for the server to form batches of its own.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ def batches(images: int, max_batch: int, seed: int, anchor: int = 0) -> list[Row
     found: list[Rows] = []
     if not images:
         return found
-    others = [image for image in range(images) if image != anchor] or [anchor]
+    been = {image: 0 for image in range(images) if image != anchor} or {anchor: 0}
     for number, size in enumerate(sizes(max_batch)):
         if size == 1:
             found.append((anchor,))
             continue
-        found += _square([anchor, *_drawn(rng, others, size - 1)], rng)
+        others = _next(rng, been, size - 1)
+        been |= {image: been[image] + size for image in others}
+        found += _square([anchor, *others], rng)
         found.append((number % images,) * size)
     return found
 
@@ -84,7 +86,8 @@ def _visited(size: int) -> list[int]:
     return sorted({int(row) for row in np.linspace(0, size - 1, min(size, MOST_ROWS_VISITED)).round()})
 
 
-def _drawn(rng: np.random.Generator, images: list[int], count: int) -> list[int]:
-    """`count` of the images in random order, none twice before all were taken."""
-    rounds = -(-count // len(images))
-    return [int(image) for _ in range(rounds) for image in rng.permutation(images)][:count]
+def _next(rng: np.random.Generator, been: dict[int, int], count: int) -> list[int]:
+    """`count` images, those that have been in fewest places first, none twice before all were taken."""
+    order = sorted((int(image) for image in rng.permutation(list(been))), key=been.__getitem__)
+    rounds = -(-count // len(order))
+    return (order * rounds)[:count]
