@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,10 @@ def gather(
     reader: OpenCvReader,
     timings: dict[str, float],
     progress: Progress,
+    *,
+    metrics: Collection[str] = (),
 ) -> Gathered:
-    """Measure one model. timings: seconds of each part, filled in.
+    """Measure one model. timings: seconds of each part, filled in. metrics: names that the policy looks for.
 
     What breaks after the load has begun is in `error`, beside what was gathered until then. Raises
     ParityError when a side cannot be made ready or gives no quiet answers.
@@ -97,7 +99,7 @@ def gather(
             reference_endpoint=endpoint(runners["reference"]),
             candidate_endpoint=endpoint(candidate),
             steps=run.steps,
-            metrics=metrics_seen(wanted_metrics(), scrapes, model=served, reason=unseen),
+            metrics=metrics_seen(wanted_metrics(metrics), scrapes, model=served, reason=unseen),
             reconciliation=reconcile(
                 ClientTotals.of_ledger(run.totals["candidate"].sent()),
                 scrapes,

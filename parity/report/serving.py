@@ -62,13 +62,6 @@ _DASHES = {"p50": ":", "p95": "-", "p99": "--"}
 _INK = "#808080"
 
 
-def load_of(step: LoadStep) -> str:
-    """The load of a step in words: `8 at a time`, or `20/s, poisson`."""
-    if step.concurrency is not None:
-        return f"{step.concurrency} at a time"
-    return f"{step.rate:g}/s, {step.arrivals}"
-
-
 def latency_rows(model: str, steps: Sequence[LoadStep]) -> Iterator[tuple[Any, ...]]:
     """Rows of latency.csv, in the order of LATENCY_COLUMNS; None for what there is not."""
     for step in steps:
