@@ -5,7 +5,6 @@ The service decodes, resizes and thresholds itself; what is sent is the file's o
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -30,6 +29,7 @@ from parity.runners.http_endpoint import Endpoint, HttpRequest, Sending
 from parity.runners.in_flight import Watched, answer_in_flight
 from parity.runners.outage import Outage
 from parity.runners.target import Target
+from parity.secrecy import is_loopback
 from parity.visible import one_line
 
 PATH_PATTERN = r"^/[!-~]*$"
@@ -84,7 +84,7 @@ class HttpServiceSettings(AnswerSettings):
     @classmethod
     def _not_in_the_clear(cls, variable: str | None, others: ValidationInfo) -> str | None:
         url = str(others.data.get("url", ""))  # empty when there is something wrong with it
-        if variable and url.startswith("http:") and not _is_loopback(url):
+        if variable and url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
             raise ValueError("a token would cross the network in clear text: begin `url` with https://")
         return variable
 
@@ -210,14 +210,6 @@ class HttpServiceRunner:
             if error.retryable and self.settings.patience:
                 self.outage.notice(error)
             raise
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _told(error: ParityError) -> str:

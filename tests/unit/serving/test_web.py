@@ -13,7 +13,8 @@ import pytest
 import trustme
 
 from parity.errors import EvidenceError, RunnerError, UsageError
-from parity.serving.web import Access, checked_url, fetch, is_loopback, shown
+from parity.secrecy import is_loopback
+from parity.serving.web import Access, checked_url, fetch, shown
 from tests.web_server import body, serving
 
 LIMIT = 1000
