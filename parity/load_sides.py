@@ -8,7 +8,7 @@ from parity.config import RunFile
 from parity.errors import RunnerError, UsageError
 from parity.load.observe import Sources
 from parity.load.run import ORDER
-from parity.runners import RUNNERS, Runner
+from parity.runners import RUNNERS, Runner, kind_of
 from parity.runners.http_service import HttpServiceRunner
 from parity.runners.triton import TritonRunner
 from parity.runners.triton_transport import Connection
@@ -19,15 +19,18 @@ from parity.serving.web import Access
 
 
 def check_served(run_file: RunFile, model: str) -> None:
-    """Raise UsageError unless both sides of the model answer over a network: only there load can be put."""
+    """Raise UsageError unless both sides of the model answer over a network: only there load can be put.
+
+    Also where a runner of the user's own cannot be imported.
+    """
     for side in ORDER:
         name = run_file.side(model, side).runner
-        kind = RUNNERS.get(name)
-        if kind is not None and not hasattr(kind, "target"):
+        if not hasattr(kind_of(name), "target"):
+            why = "answers in process" if name in RUNNERS else "has no `target`"
             raise UsageError(
-                f"the runner {name!r} answers in process",
+                f"the runner {name!r} {why}",
                 where=f"{side} of model {model!r}",
-                expected="a served path: the runner 'http-service' or 'triton'",
+                expected="a served path: 'http-service', 'triton', or a runner of your own with `target`",
                 remedy="name one in the run file; demo/services.toml shows how",
             )
 
@@ -52,6 +55,13 @@ def sources(runner: Runner) -> Sources:
     if isinstance(runner, HttpServiceRunner):
         return Sources(nvml=is_loopback(urlsplit(runner.settings.url).hostname or ""))
     return Sources()
+
+
+def served(runner: Runner) -> tuple[str, str]:
+    """Name and version by which the server counts the model; no version where the server chooses it."""
+    if isinstance(runner, TritonRunner):
+        return runner.served_model, runner.settings.version
+    return "", ""
 
 
 def endpoint(runner: Runner) -> str:
