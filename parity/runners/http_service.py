@@ -32,6 +32,8 @@ from parity.runners.target import Target
 from parity.secrecy import is_loopback
 from parity.visible import one_line
 
+OF_PICTURES = frozenset({"http-400", "http-413", "http-415", "http-422"})
+"""Reasons that are one picture's own, where the service has answered others."""
 PATH_PATTERN = r"^/[!-~]*$"
 _SECRET = re.compile(r"token|secret|passw|api_?key|auth|credential|signature", re.IGNORECASE)
 
@@ -126,6 +128,8 @@ class HttpServiceRunner:
         self.outage = Outage(ready=self._live, gone=lambda: False, patience=settings.patience)
         self.client: HttpClient | None = None
         self.health = ""
+        self._answered = False
+        self._refused: set[int] = set()
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -148,11 +152,13 @@ class HttpServiceRunner:
 
     def predict(self, images: Iterable[ImageRecord]) -> Iterator[ImageResult]:
         """Results in the order in which they finish; at most `in_flight` images are under way."""
+        self._refused.clear()
         server = Watched(
             what="the service",
             where=self.endpoint.detect,
             live=lambda: not self.outage.given_up and self._live(),
             ending=self.outage.ending,
+            excused=lambda result: result.image_id in self._refused,
         )
         return answer_in_flight(images, self.answer, most=self.settings.in_flight, server=server)
 
@@ -160,10 +166,14 @@ class HttpServiceRunner:
         """Carry one image from file to boxes. Failures become the image's status; nothing is raised."""
         try:
             request = self.endpoint.request(self.context.reader.file(image))
-            return self.retries.ask(lambda: self._attempt(image, request), self.ledger)
+            result = self.retries.ask(lambda: self._attempt(image, request), self.ledger)
+            self._answered = True
+            return result
         except ImageProblem as problem:
             return ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
         except ParityError as error:
+            if self._answered and isinstance(error, RequestError) and error.reason in OF_PICTURES:
+                self._refused.add(image.image_id)
             return ImageResult(image_id=image.image_id, status=Status.FAILED, message=_told(error))
         except Exception as error:  # noqa: BLE001  # one picture that breaks a library must not end the run
             return ImageResult(image_id=image.image_id, status=Status.FAILED, message=first_line(error))
