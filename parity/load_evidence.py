@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from time import perf_counter
@@ -57,8 +57,10 @@ def gather(
     timings: dict[str, float],
     progress: Progress,
     keep: Callable[[ServingEvidence], None],
+    *,
+    metrics: Collection[str] = (),
 ) -> Gathered:
-    """Measure one model. timings: seconds of each part, filled in.
+    """Measure one model. timings: seconds of each part, filled in. metrics: names that the policy looks for.
 
     keep: stores what there is so far; called after each step and at the load's end, also when Ctrl-C ends it.
     What breaks after the load has begun is in `error`, beside what was gathered until then. Raises
@@ -79,6 +81,7 @@ def gather(
             images=images,
             quiet=quiet,
             cut=Cut(score_floor=request.run_file.score_floor, max_detections=request.run_file.max_detections),
+            metrics=metrics,
             python_backend=facts["candidate"].get("backend") == "python",
         )
         started = perf_counter()

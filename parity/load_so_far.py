@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from parity.answers import Answers, Cut, under_load
@@ -22,7 +22,8 @@ class SoFar:
     """Both sides of a load run and what was seen of them until now.
 
     runners: entered, by side. quiet: the two quiet runs of each side. cut: of answers that are compared.
-    python_backend: whether the candidate's Triton runs Python, whose errors it counts as successes.
+    metrics: those that the policy looks for. python_backend: whether the candidate's Triton runs Python,
+    whose errors it counts as successes.
     """
 
     runners: Mapping[str, Runner]
@@ -31,6 +32,7 @@ class SoFar:
     quiet: Mapping[SideName, tuple[Answers, Answers]]
     cut: Cut
     python_backend: bool
+    metrics: Collection[str] = ()
     run: LoadRun = field(default_factory=LoadRun)
     batches: BatchInvariance | None = None
     observer: SourcesObserver = field(init=False)
@@ -79,7 +81,9 @@ class SoFar:
         model, version = served(self.runners["candidate"])
         scrapes = self.observer.scrapes("candidate")
         reason = self.observer.incomplete("candidate")
-        metrics = metrics_seen(wanted_metrics(), scrapes, model=model, version=version, reason=reason)
+        metrics = metrics_seen(
+            wanted_metrics(self.metrics), scrapes, model=model, version=version, reason=reason
+        )
         ledger = reconcile(
             ClientTotals.of_ledger(self.run.totals["candidate"].sent()),
             scrapes,

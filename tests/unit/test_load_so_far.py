@@ -43,6 +43,7 @@ def found(folder: Path, version: str, *, last: bool = True) -> ServingEvidence:
         quiet={"reference": ({}, {}), "candidate": ({}, {})},
         cut=Cut(score_floor=0.001, max_detections=300),
         python_backend=False,
+        metrics=["nv_inference_count"],
     )
     for _ in range(30):
         so_far.run.totals["candidate"].measured.enter("ok", [])
@@ -57,6 +58,7 @@ def test_only_the_version_that_was_asked_counts(
     version: str, moved: bool, counted: int, tmp_path: Path
 ) -> None:
     evidence = found(tmp_path, version)
+    assert ["policy"] in [metric.wanted_by for metric in evidence.metrics]
     assert {metric.name: metric.moved for metric in evidence.metrics}[SUCCESS] is moved
     assert evidence.reconciliation is not None and evidence.reconciliation.server_success == counted
     assert (evidence.reconciliation.unexplained == []) is moved
