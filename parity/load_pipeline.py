@@ -16,6 +16,7 @@ from parity import gate
 from parity.answers import unusable
 from parity.assess import Assessment, sections, summarise
 from parity.criteria import PairEvidence
+from parity.criteria.metrics_available import MetricsAvailableParameters
 from parity.dataset import Dataset, OpenCvReader, load
 from parity.errors import ParityError, UsageError
 from parity.files import write_whole
@@ -70,7 +71,17 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
             gathered = (
                 imported(asked.files)
                 if asked.files
-                else gather(request, asked.plan, name, dataset, OpenCvReader(config), timings, progress, keep)
+                else gather(
+                    request,
+                    asked.plan,
+                    name,
+                    dataset,
+                    OpenCvReader(config),
+                    timings,
+                    progress,
+                    keep,
+                    metrics=policy.parameters(MetricsAvailableParameters, "metrics_available").metrics,
+                )
             )
         except ParityError as problem:
             if not assessments:

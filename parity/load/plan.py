@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from parity.errors import UsageError, join_problems
-from parity.serving.evidence import Work
+from parity.serving.evidence import Work, load_name
 
 Arrivals = Literal["constant", "poisson"]
 CONCURRENCIES = (1, 2, 4, 8, 16)
@@ -34,9 +34,7 @@ class Load:
     @property
     def label(self) -> str:
         """For progress and messages."""
-        if self.rate is not None:
-            return f"{self.rate:g}/s, {self.arrivals}"
-        return f"{self.concurrency} at a time"
+        return load_name(self)
 
 
 def closed(concurrency: int) -> Load:

@@ -63,13 +63,6 @@ _DASHES = {"p50": ":", "p95": "-", "p99": "--"}
 _INK = "#808080"
 
 
-def load_of(step: LoadStep) -> str:
-    """The load of a step in words: `8 at a time`, or `20/s, poisson`."""
-    if step.concurrency is not None:
-        return f"{step.concurrency} at a time"
-    return f"{step.rate:g}/s, {step.arrivals}"
-
-
 def error_rate_bound(step: LoadStep) -> float | None:
     """What the step's true error rate stays under with 95 % confidence, 0 to 1 (Clopper and Pearson 1934).
 

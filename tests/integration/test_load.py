@@ -135,6 +135,8 @@ def test_answers_are_the_same_under_load_and_in_any_batch(loaded: Loaded) -> Non
     batches = loaded.serving.batches
     assert batches is not None and batches.max_batch == 8 and batches.checks > 100 and batches.differing == 0
     assert batches.formed is not None and sum(batches.formed.values()) > 0
+    assert batches.places == batches.places_seen == 36
+    assert batches.detections > 0 and all(check.detections > 0 for check in loaded.serving.under_load)
 
 
 def test_the_ledger_adds_up(loaded: Loaded) -> None:
@@ -148,6 +150,8 @@ def test_too_few_requests_pass_nothing_that_needs_more(loaded: Loaded) -> None:
     outcomes = {criterion.name: criterion.outcome for criterion in loaded.pair.criteria}
     assert outcomes["error_rate"] is outcomes["p95_latency"] is Outcome.INCONCLUSIVE
     assert outcomes["ledger_reconciles"] is outcomes["metrics_available"] is Outcome.PASS
+    wanted = {metric.name: metric.wanted_by for metric in loaded.serving.metrics}
+    assert wanted["nv_inference_queue_duration_us"] == ["policy"]
     assert "map_variance" not in outcomes and "rollback_drill" not in outcomes
     assert loaded.report.verdict is Outcome.INCONCLUSIVE
     assert loaded.report.rehearsal and not loaded.report.partial
@@ -190,7 +194,7 @@ def test_a_service_that_dies_under_load_is_counted(
     assert candidate.ok and not candidate.failed
     judged = {criterion.name: criterion for criterion in pair.criteria}
     assert judged["p95_latency"].outcome is Outcome.INCONCLUSIVE
-    assert "reference at concurrency 1" in judged["p95_latency"].message
+    assert "asks for 2, 4, 8, 16 at a time" in judged["p95_latency"].message
     assert result.report.verdict is Outcome.INCONCLUSIVE
 
 

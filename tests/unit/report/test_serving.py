@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from parity.load.plan import closed, opened
 from parity.report import write_report
 from parity.report.document import Outcome, Report
 from parity.report.html import render_html
 from parity.report.schema import read_json
-from parity.report.serving import LATENCY_COLUMNS, error_rate_bound, latency_plot, latency_rows, load_of
+from parity.report.serving import LATENCY_COLUMNS, error_rate_bound, latency_plot, latency_rows
+from parity.serving.evidence import load_name
 from tests import report_samples as samples
 from tests.serving_report_samples import serving, step
 
@@ -73,8 +75,8 @@ def test_one_side_or_one_answer_is_drawn_too() -> None:
 
 
 def test_a_load_is_told_in_words() -> None:
-    assert load_of(step()) == "4 at a time"
-    assert load_of(serving().steps[-1]) == "40/s, poisson"
+    assert load_name(step()) == load_name(closed(4)) == closed(4).label == "4 at a time"
+    assert load_name(serving().steps[-1]) == opened(40).label == "40/s, poisson"
 
 
 def test_the_page_of_a_load_run_has_serving_and_claims_no_accuracy(report: Report, tmp_path: Path) -> None:
