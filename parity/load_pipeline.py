@@ -6,6 +6,7 @@ judged by those of the policy's criteria that need it, and written down as one r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from parity.errors import ParityError, UsageError
 from parity.files import write_whole
 from parity.load.plan import LoadPlan
 from parity.load.run import ORDER
-from parity.load_evidence import Gathered, gather, imported
+from parity.load_evidence import Gathered, gather
+from parity.load_imported import imported
 from parity.load_sides import check_served
 from parity.pipeline import Result
 from parity.policies import Policy
@@ -29,7 +31,7 @@ from parity.policies import load as load_policy
 from parity.progress import Progress
 from parity.report import write_report
 from parity.report.document import ImageCounts, ImageFailure, Pair
-from parity.serving.evidence import SideName
+from parity.serving.evidence import ServingEvidence, SideName
 from parity.sides import Request, check_model
 
 EVIDENCE = "serving.json"
@@ -64,6 +66,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     error: ParityError | None = None
     for name in request.models:
         timings: dict[str, float] = {}
+        keep = _keeper(request.folder / "evidence" / name / EVIDENCE)
         try:
             gathered = (
                 imported(asked.files)
@@ -76,6 +79,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
                     OpenCvReader(config),
                     timings,
                     progress,
+                    keep,
                     metrics=policy.parameters(MetricsAvailableParameters, "metrics_available").metrics,
                 )
             )
@@ -84,8 +88,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
                 raise
             error = problem  # the models before it are judged and reported all the same
             break
-        path = request.folder / "evidence" / name / EVIDENCE
-        write_whole(path, gathered.evidence.model_dump_json(indent=1) + "\n")
+        keep(gathered.evidence)
         assessments.append(_judge(name, dataset, policy, gathered, timings))
         error = gathered.error
         if error:
@@ -102,6 +105,11 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     )
     write_report(report, [], [], request.folder)
     return Result(report=report, folder=request.folder, error=error)
+
+
+def _keeper(path: Path) -> Callable[[ServingEvidence], None]:
+    """Stores evidence there, whole, in the place of what was known before."""
+    return lambda evidence: write_whole(path, evidence.model_dump_json(indent=1) + "\n")
 
 
 def _check(asked: LoadRequest) -> None:

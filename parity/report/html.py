@@ -257,6 +257,7 @@ def _environment() -> Environment:
         "overlay": drawing.overlay,
         "serving_plot": serving_plot,
         "load_of": load_name,
+        "error_rate_bound": serving.error_rate_bound,
         "AXIS_WIDTH": drawing.AXIS_WIDTH,
         "AXIS_HEIGHT": drawing.AXIS_HEIGHT,
     }

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from parity.serving.evidence import LoadStep, SideName
+from parity.statistics import binomial_upper_bound
 
 SIDES: tuple[SideName, ...] = ("reference", "candidate")
 QUANTILES = ("p50", "p95", "p99")
@@ -60,6 +61,17 @@ _COLORS: dict[SideName, str] = {"reference": "#0072b2", "candidate": "#d55e00"}
 _MARKS: dict[SideName, str] = {"reference": "o", "candidate": "s"}
 _DASHES = {"p50": ":", "p95": "-", "p99": "--"}
 _INK = "#808080"
+
+
+def error_rate_bound(step: LoadStep) -> float | None:
+    """What the step's true error rate stays under with 95 % confidence, 0 to 1 (Clopper and Pearson 1934).
+
+    None where the counts are not known, or nothing was sent. It takes requests for independent.
+    """
+    failed = sum(step.failed.values())
+    if not step.sent or failed > step.sent:
+        return None
+    return binomial_upper_bound(failed, step.sent)
 
 
 def latency_rows(model: str, steps: Sequence[LoadStep]) -> Iterator[tuple[Any, ...]]:
