@@ -1,331 +1,350 @@
-"""What the load generator itself costs, as ratios against bare loops in the same run.
+"""What the harness costs where the server is not the limit, as ratios against bare loops in the same run.
 
     nox -s benchmarks
+    python -m benchmarks.load --quick
 
-The server is the embedded Triton with a model that answers at once: it returns rows that do not depend on
-the pixels, of the shape of the demo's YOLO26n. It shares the cores with its client, for both of a pair.
+The server is the embedded Triton with models that answer at once: they return rows that do not depend on the
+pixels, of the shape of the demo's YOLO26n. It shares the cores with its client, for both of a pair.
 
 - `requests`: `parity load` with work `tensor` against tritonclient's asynchronous client that sends one
-  tensor again and again, at the same concurrency to the same server. Goal: at least 0.9.
+  tensor again and again, at the same concurrency to the same server, by gRPC or shared memory.
 - `pictures`: work `image` on a path that answers without a server, against decoding and letterboxing the
-  same files on as many threads. This is what the generator adds to the client's own work. Goal: at least 0.9.
-- `large_pictures`: the same with files of four times the width and height, for an input of 640 pixels.
-- `served_pictures`: work `image` on the Triton, against the same bare loop. Here the tensors go through
-  gRPC, and the server takes its part of the cores. Goal: at least 0.9 too, on a machine that has the cores.
+  same files on as many threads. This is what the generator adds to the client's own work.
+- `served`: `parity load` with work `image`, and the runner's own `predict` as `parity run` has it, on the
+  Triton, against the same bare loop, by gRPC and by shared memory. `client` is what any client of this path
+  cannot do without: the processor time of the bare loop and of the bare request together.
+- `memory`: resident memory of this process while it sends pictures to the Triton through shared memory.
 
-Runs alternate (A B A B), and the median of the ratios of neighbours counts, since machines drift. Beside each
-rate stands what one answer costs this process in processor time, which a busy machine changes less.
+Pictures are the demo's at 256 pixels, and (`large`) of four times the width and height for an input of 640.
+The goal of each ratio is 0.9. Rounds alternate (A B A B), and the median of the ratios of neighbours counts,
+since machines drift. Beside each rate stands what one answer costs this process in processor time, which a
+busy machine changes less.
+
+What the served rates would be without the server's work on the same cores is reckoned from its own processor
+time: of `cores`, the client has left cores - rate * server_cpu, and the bare loop's rate on those is its rate
+on all, times left / cores. `ratio_of_cores_left` is the rate over that.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
-from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import cv2
-import numpy as np
-from typing_extensions import Self
-
+from benchmarks.load_bare import Rate, Stopwatch, bare_pictures, bare_requests
+from benchmarks.load_setting import InProcess, enlarged, instant_model
 from benchmarks.paths import context
 from parity import policies, runners
 from parity.config import RunFile, RunnerConfig, load
-from parity.dataset import Dataset, ImageRecord
+from parity.dataset import Dataset
 from parity.dataset import load as load_dataset
+from parity.load.clock import undisturbed
 from parity.load.observers import Observed
 from parity.load.plan import LoadPlan, StepRules, closed
 from parity.load.run import LoadRun, run_load
 from parity.load.threads import cores
-from parity.runners import ImageResult, RunnerContext
-from parity.runners.preprocess import preprocess
+from parity.progress import Progress, Step
+from parity.runners import RunnerContext
 from parity.runners.target import Target
 from parity.serving.environment import prepare
 from parity.serving.evidence import SideName, Work
-from parity.serving.triton import EmbeddedTriton, ServedModel
+from parity.serving.triton import EmbeddedTriton
 
 ROOT = Path(__file__).resolve().parents[1]
-NAME = "yolo26"
+SMALL, BIG = "yolo26", "large"
 GOAL = 0.9
 PICTURES = 64
-LARGE = 4
-LARGE_INPUT = (640, 640)
-ROWS = 300
+AT_ONCE = 4 * cores()
+FULL = StepRules(warmup_requests=0, warmup_s=0.2)
 
 
-def instant_model(folder: Path, size: tuple[int, int]) -> ServedModel:
-    """A model of YOLO26n's tensors that reads one value of its input and answers the same rows to all."""
-    from onnx import TensorProto, helper, numpy_helper
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Pictures of one size, the model that takes them, and the server's process."""
 
-    rows = np.zeros((1, ROWS, 6), np.float32)
-    rows[0, :20] = [10, 10, 60, 60, 0.9, 0]
-    constants = {"begin": [0, 0, 0], "end": [1, 1, 1], "axes": [1, 2, 3], "flat": [-1, 1, 1]}
-    nodes = [
-        helper.make_node("Slice", ["images", "begin", "end", "axes"], ["pixel"]),
-        helper.make_node("Reshape", ["pixel", "flat"], ["column"]),
-        helper.make_node("Mul", ["column", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "rows"], ["output0"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "instant",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, *size])],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["n", ROWS, 6])],
-        [
-            numpy_helper.from_array(rows, "rows"),
-            numpy_helper.from_array(np.zeros(1, np.float32), "zero"),
-            *(numpy_helper.from_array(np.array(value, np.int64), name) for name, value in constants.items()),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    path = folder / "instant.onnx"
-    path.write_bytes(model.SerializeToString())
-    config = f"""
-name: "{NAME}"
-backend: "python"
-max_batch_size: 8
-input {{ name: "images" data_type: TYPE_FP32 dims: [3, {size[0]}, {size[1]}] }}
-output {{ name: "output0" data_type: TYPE_FP32 dims: [{ROWS}, 6] }}
-instance_group {{ count: 1 kind: KIND_CPU }}
-"""
-    return ServedModel(name=NAME, onnx=path, config=config)
+    name: str
+    dataset: Dataset
+    made: RunnerContext
+    server: EmbeddedTriton
+    seconds: float
 
+    def runner(self, *, shared: bool) -> Any:
+        """The runner `triton`, not yet entered."""
+        config = {
+            "runner": "triton",
+            "url": self.server.grpc_url,
+            "model": self.name,
+            "shared_memory": shared,
+        }
+        return runners.create(RunnerConfig.model_validate(config), self.made)
 
-def enlarged(
-    dataset: Dataset, images: Sequence[ImageRecord], made: RunnerContext, folder: Path
-) -> tuple[Dataset, RunnerContext]:
-    """The images as pictures of LARGE times the size, and a context whose model takes 640 pixels."""
-    records = []
-    for image in images:
-        pixels = cv2.imread(str(image.path), cv2.IMREAD_COLOR)
-        path = folder / f"{image.image_id}.jpg"
-        size = image.width * LARGE, image.height * LARGE
-        cv2.imwrite(str(path), cv2.resize(np.asarray(pixels), size, interpolation=cv2.INTER_CUBIC))
-        records.append(replace(image, path=path, width=size[0], height=size[1], sha256=None))
-    model = made.model.model_copy(update={"input_size": LARGE_INPUT})
-    return replace(dataset, images=tuple(records)), replace(made, model=model)
+    def bare_pictures(self) -> Rate:
+        """Decoded and letterboxed."""
+        files = [image.path.read_bytes() for image in self.dataset.images]
+        return bare_pictures(self.made.model, files, self.seconds)
 
+    def bare_requests(self, concurrency: int, *, shared: bool) -> Rate:
+        """One tensor resent."""
+        server = self.server.grpc_url, self.server.pid
+        return bare_requests(server, self.name, self.made.model.input_size, shared, concurrency, self.seconds)
 
-class InProcess:
-    """The client's own work of the path to Triton, with nothing behind it."""
+    def loaded(self, target: Target, work: Work, concurrency: int) -> Rate:
+        """One step of `parity load`."""
+        most = 1 << 40  # so that the step takes its whole time
+        rules = replace(FULL, window_s=self.seconds / 5, least_requests=most, most_s=self.seconds)
+        observer = Processor(self.server.pid)
+        step = one_step(
+            self, target, LoadPlan(loads=(closed(concurrency),), work=work, rules=rules), observer
+        )
+        return observer.rate(step)
 
-    def __init__(self, given: RunnerContext) -> None:
-        self.model = given.model
+    def predicted(self, runner: Any) -> Rate:
+        """`predict` of the runner, from file to boxes, over the pictures again and again."""
+        end = time.perf_counter() + self.seconds
 
-    @property
-    def endpoint(self) -> str:
-        """For messages."""
-        return "in process"
+        def images() -> Iterator[Any]:
+            while time.perf_counter() < end:
+                yield from self.dataset.images
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """There is nothing to close."""
-
-    def encode(self, image: ImageRecord, file: bytes) -> Any:
-        """What the bare loop does for a picture, and nothing else."""
-        return prepared(self.model, file)
-
-    async def send(self, payload: Any) -> None:
-        """Answer at once, after a turn of the event loop."""
-        await asyncio.sleep(0)
-
-    def decode(self, image: ImageRecord, payload: Any, answer: None) -> ImageResult:
-        """No boxes."""
-        return ImageResult(image_id=image.image_id)
-
-
-def prepared(model: Any, file: bytes) -> Any:
-    """Decode a file and make the network's input of it."""
-    pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
-    return preprocess(np.asarray(pixels, np.uint8), model.input_size, model.resize)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Answers or pictures a second, and this process's time on the processors for one of them, ms."""
-
-    per_s: float
-    cpu_ms: float
+        list(runner.predict(self.dataset.images[:AT_ONCE]))
+        watch = Stopwatch(self.server.pid)
+        results = [result.message for result in runner.predict(images())]
+        if any(results):
+            raise SystemExit(f"the runner failed: {next(filter(None, results))}")
+        return watch.rate(len(results))
 
 
 class Processor:
     """Observes how much processor time the measured part takes."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def __init__(self, server: int) -> None:
+        self.server = server
+        self.spent = Rate(per_s=0, cpu_ms=0)
 
     async def before(self, side: SideName) -> None:
         """The measured part begins."""
-        self.seconds = -time.process_time()
+        self.watch = Stopwatch(self.server)
 
     async def after(self, side: SideName) -> Observed:
         """It is over."""
-        self.seconds += time.process_time()
+        self.spent = self.watch.rate(1)
         return Observed()
 
-
-def bare_pictures(model: Any, files: list[bytes], seconds: float) -> Rate:
-    """Pictures decoded and letterboxed, on a thread for each core."""
-    end = time.perf_counter() + seconds
-    numbers = count()
-
-    def work() -> int:
-        done = 0
-        while time.perf_counter() < end:
-            prepared(model, files[next(numbers) % len(files)])
-            done += 1
-        return done
-
-    began, processor = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(cores()) as pool:
-        total = sum(each.result() for each in [pool.submit(work) for _ in range(cores())])
-    return rate(total, time.perf_counter() - began, time.process_time() - processor)
+    def rate(self, step: Any) -> Rate:
+        """Of the step that was observed."""
+        total = step.throughput.value * step.seconds
+        return Rate(
+            per_s=step.throughput.value,
+            cpu_ms=self.spent.cpu_ms / total,
+            server_cpu_ms=self.spent.server_cpu_ms / total,
+        )
 
 
-def rate(total: float, seconds: float, processor: float) -> Rate:
-    """What came to a total in that time."""
-    return Rate(per_s=total / seconds, cpu_ms=1e3 * processor / total)
-
-
-def bare_requests(url: str, size: tuple[int, int], concurrency: int, seconds: float) -> Rate:
-    """What tritonclient's asynchronous client gets when it resends one tensor."""
-
-    async def main() -> Rate:
-        from tritonclient import grpc
-        from tritonclient.grpc import aio
-
-        tensor = grpc.InferInput("images", [1, 3, *size], "FP32")
-        tensor.set_data_from_numpy(np.full((1, 3, *size), 0.5, np.float32))
-        wanted = [grpc.InferRequestedOutput("output0")]
-        async with aio.InferenceServerClient(url) as client:
-            end = time.perf_counter() + seconds
-
-            async def one() -> int:
-                done = 0
-                while time.perf_counter() < end:
-                    result = await client.infer(NAME, [tensor], outputs=wanted)
-                    result.as_numpy("output0")
-                    done += 1
-                return done
-
-            began, processor = time.perf_counter(), time.process_time()
-            total = sum(await asyncio.gather(*(one() for _ in range(concurrency))))
-            return rate(total, time.perf_counter() - began, time.process_time() - processor)
-
-    return asyncio.run(main())
-
-
-def loaded(
-    target: Target, made: RunnerContext, dataset: Dataset, work: Work, concurrency: int, seconds: float
-) -> Rate:
-    """One step of `parity load`."""
-    rules = StepRules(
-        warmup_requests=0,
-        warmup_s=0.2,
-        window_s=seconds / 5,
-        least_requests=1 << 40,  # so that the step takes its whole time
-        most_s=seconds,
-    )
-    run, processor = LoadRun(), Processor()
-    plan = LoadPlan(loads=(closed(concurrency),), turns=1, work=work, rules=rules, most_images=PICTURES)
-    run_load(run, plan, {"candidate": target}, dataset.images, made.reader, observers=[processor])
+def one_step(
+    setting: Setting, target: Target, plan: LoadPlan, observer: Processor, progress: Progress | None = None
+) -> Any:
+    """Run a plan's only load once; its step."""
+    run, plan = LoadRun(), replace(plan, turns=1, most_images=PICTURES)
+    images, reader = setting.dataset.images, setting.made.reader
+    run_load(run, plan, {"candidate": target}, images, reader, observers=[observer], progress=progress)
     (step,) = run.steps
     if step.throughput is None or step.seconds is None or step.failed:
         raise SystemExit(f"the load failed: {step.failed}")
-    return rate(step.throughput.value * step.seconds, step.seconds, processor.seconds)
+    return step
 
 
 def compared(bare: Callable[[], Rate], ours: Callable[[], Rate], rounds: int) -> dict[str, Any]:
     """Rates of both, in turn, and the medians of the neighbours' ratios."""
-    rows = [(bare(), ours()) for _ in range(rounds)]
-    ratios = [after.per_s / before.per_s for before, after in rows]
+    return judged([{"bare": bare(), "parity": ours()} for _ in range(rounds)], "parity")
+
+
+def judged(rows: list[dict[str, Rate]], name: str) -> dict[str, Any]:
+    """Ratios of one of the rates against the bare loop's in its round."""
+    pairs = [(row["bare"], row[name]) for row in rows]
+    ratios = [ours.per_s / bare.per_s for bare, ours in pairs]
     return {
-        "rounds": [{"bare": asdict(before), "parity": asdict(after)} for before, after in rows],
+        "rounds": [{each: asdict(rate) for each, rate in row.items()} for row in rows],
         "ratios": ratios,
         "ratio": statistics.median(ratios),
-        "processor_time_ratio": statistics.median(after.cpu_ms / before.cpu_ms for before, after in rows),
+        "processor_time_ratio": statistics.median(ours.cpu_ms / bare.cpu_ms for bare, ours in pairs),
         "goal": GOAL,
     }
 
 
-def pictures(
-    dataset: Dataset, made: RunnerContext, target: Callable[[], Target], rounds: int, seconds: float
-) -> dict[str, Any]:
-    """Work `image` on a target against the bare loop over the same files."""
-    files = [image.path.read_bytes() for image in dataset.images]
-    return compared(
-        lambda: bare_pictures(made.model, files, seconds),
-        lambda: loaded(target(), made, dataset, "image", 4 * cores(), seconds),
-        rounds,
-    )
+def served(setting: Setting, rounds: int, *, shared: bool) -> dict[str, Any]:
+    """`parity load` and the runner's `predict` against the bare loop, with the server's part told apart."""
+    with setting.runner(shared=shared) as runner:
+        rows = [
+            {
+                "bare": setting.bare_pictures(),
+                "parity load": setting.loaded(runner.target(), "image", AT_ONCE),
+                "bare requests": setting.bare_requests(AT_ONCE, shared=shared),
+                "parity run": setting.predicted(runner),
+            }
+            for _ in range(rounds)
+        ]
+    parts = {}
+    for name in ("parity load", "parity run"):
+        part = judged([{"bare": row["bare"], name: row[name]} for row in rows], name)
+        part["client_ratio"] = statistics.median(
+            (row["bare"].cpu_ms + row["bare requests"].cpu_ms) / row[name].cpu_ms for row in rows
+        )
+        part["ratio_of_cores_left"] = statistics.median(of_cores_left(row["bare"], row[name]) for row in rows)
+        parts[name] = part
+    return {**parts, "bare_requests": [asdict(row["bare requests"]) for row in rows]}
 
 
-def requests(
-    dataset: Dataset, made: RunnerContext, runner: Any, concurrency: int, rounds: int, seconds: float
-) -> dict[str, Any]:
-    """Work `tensor` on the server against the bare client."""
-    url, size = runner.settings.url, made.model.input_size
-    return compared(
-        lambda: bare_requests(url, size, concurrency, seconds),
-        lambda: loaded(runner.target(), made, dataset, "tensor", concurrency, seconds),
-        rounds,
-    )
+def of_cores_left(bare: Rate, ours: Rate) -> float:
+    """The rate over what the bare loop reaches on the cores that the server leaves."""
+    left = cores() - ours.per_s * ours.server_cpu_ms / 1e3
+    return ours.per_s / (bare.per_s * left / cores())
 
 
-def measure(run_file: RunFile, dataset: Dataset, rounds: int, seconds: float) -> dict[str, Any]:
+class Resident:
+    """Progress that writes down this process's resident memory, MiB, by images answered."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.points: list[dict[str, float]] = []
+        self.done = 0
+
+    @contextmanager
+    def step(self, label: str, total: int) -> Iterator[Step]:
+        """The only step that counts requests is that of the load; the other one counts steps."""
+        yield self if label.startswith("candidate") else _Nothing()
+
+    def advance(self, count: int = 1) -> None:
+        """So many more were answered."""
+        self.done += count
+        if not self.points or self.done >= self.points[-1]["images"] + self.every:
+            self.points.append({"images": self.done, "rss_mib": round(resident(), 1)})
+
+
+class _Nothing:
+    def advance(self, count: int = 1) -> None:
+        """Write nothing down."""
+
+
+def resident() -> float:
+    """Resident memory of this process but for what is shared, MiB; Linux."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    parts = dict(line.split(":", 1) for line in lines)
+    return sum(int(parts[name].split()[0]) for name in ("RssAnon", "RssFile")) / 1024
+
+
+def memory(setting: Setting, images: int) -> dict[str, Any]:
+    """Resident memory while so many pictures go to the server and come back as boxes."""
+    rules = replace(FULL, least_requests=images, most_s=3600.0, tolerance=1e9)
+    plan = LoadPlan(loads=(closed(AT_ONCE),), work="image", rules=rules)
+    watched = Resident(max(1, images // 20))
+    with setting.runner(shared=True) as runner:
+        step = one_step(setting, runner.target(), plan, Processor(setting.server.pid), watched)
+    settled = next(point for point in watched.points if point["images"] >= images / 10)
+    return {
+        "images": watched.done,
+        "seconds": step.seconds,
+        "points": watched.points,
+        "growth_mib_after_a_tenth": watched.points[-1]["rss_mib"] - settled["rss_mib"],
+    }
+
+
+def measure(
+    run_file: RunFile, dataset: Dataset, rounds: int, seconds: float, images: int
+) -> dict[str, dict[str, Any]]:
     """All parts, on one server."""
-    made = context(run_file, NAME, dataset)
+    made = context(run_file, SMALL, dataset)
     chosen = dataset.images[:: max(1, len(dataset.images) // PICTURES)][:PICTURES]
     few = replace(dataset, images=chosen)
-    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder, undisturbed():
         place = Path(folder)
         large, large_made = enlarged(few, chosen, made, place)
-        served = instant_model(place, made.model.input_size)
-        with EmbeddedTriton([served], prepare(made.cache), place / "triton.log") as server:
-            config = RunnerConfig.model_validate({"runner": "triton", "url": server.grpc_url})
-            runner: Any = runners.create(config, made)
-            with runner:
-                return {
-                    "requests, 1 at a time": requests(few, made, runner, 1, rounds, seconds),
-                    "requests, 8 at a time": requests(few, made, runner, 8, rounds, seconds),
-                    "pictures": pictures(few, made, lambda: InProcess(made), rounds, seconds),
-                    "large_pictures": pictures(
-                        large, large_made, lambda: InProcess(large_made), rounds, seconds
-                    ),
-                    "served_pictures": pictures(few, made, runner.target, rounds, seconds),
-                }
+        models = [
+            instant_model(place, SMALL, made.model.input_size),
+            instant_model(place, BIG, large_made.model.input_size),
+        ]
+        with EmbeddedTriton(models, prepare(made.cache), place / "triton.log") as server:
+            small = Setting(name=SMALL, dataset=few, made=made, server=server, seconds=seconds)
+            big = replace(small, name=BIG, dataset=large, made=large_made)
+            return {
+                "memory": memory(small, images),  # before all others, whose memory it would find
+                "requests": {
+                    "1 at a time": requests(small, 1, rounds, shared=False),
+                    "8 at a time": requests(small, 8, rounds, shared=False),
+                    "8 at a time, shared memory": requests(small, 8, rounds, shared=True),
+                },
+                "pictures": {
+                    each.name: compared(
+                        each.bare_pictures,
+                        lambda each=each: each.loaded(InProcess(each.made), "image", AT_ONCE),  # type: ignore[misc]
+                        rounds,
+                    )
+                    for each in (small, big)
+                },
+                "served": {
+                    f"{each.name}, {'shared memory' if shared else 'gRPC'}": served(
+                        each, rounds, shared=shared
+                    )
+                    for each in (small, big)
+                    for shared in (False, True)
+                },
+            }
+
+
+def requests(setting: Setting, concurrency: int, rounds: int, *, shared: bool) -> dict[str, Any]:
+    """Work `tensor` on the server against the bare client."""
+    with setting.runner(shared=shared) as runner:
+        return compared(
+            lambda: setting.bare_requests(concurrency, shared=shared),
+            lambda: setting.loaded(runner.target(), "tensor", concurrency),
+            rounds,
+        )
+
+
+def told(parts: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """A line for each ratio."""
+    rows = {
+        f"{kind}, {name}": part for kind in ("requests", "pictures") for name, part in parts[kind].items()
+    }
+    for name, both in parts["served"].items():
+        rows |= {f"{way}, {name}": both[way] for way in ("parity load", "parity run")}
+    for name, part in rows.items():
+        line = f"{name:40} rate {part['ratio']:.2f}, processor time {part['processor_time_ratio']:.2f}"
+        if "client_ratio" in part:
+            line += f", of cores left {part['ratio_of_cores_left']:.2f}, of client {part['client_ratio']:.2f}"
+        yield line
+    seen = parts["memory"]
+    grown, images = seen["growth_mib_after_a_tenth"], seen["images"]
+    yield f"memory: {grown:+.1f} MiB in the last nine tenths of {images} images"
 
 
 def main() -> None:
     """Measure, and write benchmarks/results/load.json."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.8)
+    parser.add_argument("--images", type=int, default=100_000, help="of the part `memory`")
+    parser.add_argument("--quick", action="store_true", help="one short round, and nothing is written")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "load.json")
     given = parser.parse_args()
+    if given.quick:
+        given.rounds, given.seconds, given.images = 1, 0.5, 2000
     run_file = load(ROOT / "parity.toml", runners.SETTINGS, policies.phases())
     dataset = load_dataset("street", run_file.datasets["street"])
     busy = [round(each, 1) for each in os.getloadavg()]
-    parts = measure(run_file, dataset, given.rounds, given.seconds)
+    parts = measure(run_file, dataset, given.rounds, given.seconds, given.images)
+    print("\n".join(told(parts)))
+    if given.quick:
+        return
     result = {
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, no GPU",
@@ -334,11 +353,6 @@ def main() -> None:
         "seconds": given.seconds,
         "parts": parts,
     }
-    for name, part in parts.items():
-        print(
-            f"{name:24} ratio {part['ratio']:.3f} (goal {part['goal']}), processor time "
-            f"{part['processor_time_ratio']:.2f} times the bare loop's"
-        )
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,11 +56,19 @@ def main() -> int:
         for name in config.models:
             url = str(config.side(name, "reference").settings["url"])
             stack.enter_context(service(name, urlsplit(url).port or 80))
-        command = [sys.executable, "-m", "parity", "load", str(RUN_FILE), *sys.argv[1:]]
-        try:
-            return subprocess.run(command, check=False).returncode
-        except KeyboardInterrupt:
-            return 130  # the command had the same signal and ends by itself
+        return ended([sys.executable, "-m", "parity", "load", str(RUN_FILE), *sys.argv[1:]])
+
+
+def ended(command: Sequence[str]) -> int:
+    """Run a command and wait until it has ended by itself; its exit code.
+
+    Ctrl-C in a terminal reaches the command too. It then ends what it began, which takes a while, and
+    `subprocess.run` would kill it meanwhile.
+    """
+    process = subprocess.Popen(command)
+    while True:
+        with suppress(KeyboardInterrupt):
+            return process.wait()
 
 
 if __name__ == "__main__":

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
-from parity.answers import Answers, Cut, any_batch, under_load
+from parity.answers import Answers, Cut, any_batch
 from parity.collect import checked
 from parity.dataset import Dataset, ImageRecord, OpenCvReader
-from parity.errors import ParityError
-from parity.load import perf_analyzer
+from parity.errors import ParityError, RunnerError, first_line
 from parity.load.clock import run_on_fine_loop, undisturbed
 from parity.load.material import spread
-from parity.load.metrics import metrics_seen, wanted_metrics
-from parity.load.observe import SourcesObserver
 from parity.load.plan import LoadPlan
-from parity.load.reconcile import ClientTotals, reconcile
-from parity.load.run import ORDER, LoadRun, run_steps
-from parity.load_sides import endpoint, sources
+from parity.load.run import ORDER, run_steps
+from parity.load_sides import sources
+from parity.load_so_far import SoFar
 from parity.progress import Progress
 from parity.provenance import environment
 from parity.runners import ImageResult, Runner
 from parity.runners.network import NetworkRunner
-from parity.runners.triton import TritonRunner
-from parity.serving.evidence import BatchInvariance, Imported, LoadStep, ServingEvidence, SideName
+from parity.serving.evidence import BatchInvariance, ServingEvidence, SideName
 from parity.sides import Request, entered
-
-IMPORTED = "perf_analyzer"
-"""What ran, by a side's provenance, where its steps are another tool's: nothing tells of it."""
 
 BATCH_IMAGES = 12
 """Images that the any-batch test sends in every company: a few show what depends on the company."""
+
+SENT_ONCE = (
+    "under load each request was sent once and never again; the settings `retries` and `patience` were used "
+    "for the quiet answers and for any batch alone"
+)
+"""What a reader of the settings in the report has to know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +56,18 @@ def gather(
     reader: OpenCvReader,
     timings: dict[str, float],
     progress: Progress,
+    keep: Callable[[ServingEvidence], None],
+    *,
+    metrics: Collection[str] = (),
 ) -> Gathered:
-    """Measure one model. timings: seconds of each part, filled in.
+    """Measure one model. timings: seconds of each part, filled in. metrics: names that the policy looks for.
 
+    keep: stores what there is so far; called after each step and at the load's end, also when Ctrl-C ends it.
     What breaks after the load has begun is in `error`, beside what was gathered until then. Raises
-    ParityError when a side cannot be made ready or gives no quiet answers.
+    ParityError when a side cannot be made ready, or breaks down in quiet.
     """
     model = request.run_file.models[name]
-    cut = Cut(score_floor=request.run_file.score_floor, max_detections=request.run_file.max_detections)
     images = tuple(spread(dataset.images[: request.images], plan.most_images))
-    names = {image.image_id: image.file_name for image in images}
     with ExitStack() as stack:
         runners = entered(stack, request, name, dataset, reader, timings, progress)
         facts: dict[str, Any] = {side: runners[side].provenance() for side in ORDER}
@@ -75,93 +75,66 @@ def gather(
             side: _twice(runners[side], images, len(model.names), f"{name}: {side}, quiet", progress)
             for side in ORDER
         }
-        observer = SourcesObserver({side: sources(runners[side]) for side in ORDER})
-        run = LoadRun()
-        error: ParityError | None = None
+        so_far = SoFar(
+            runners=runners,
+            plan=plan,
+            images=images,
+            quiet=quiet,
+            cut=Cut(score_floor=request.run_file.score_floor, max_detections=request.run_file.max_detections),
+            metrics=metrics,
+            python_backend=facts["candidate"].get("backend") == "python",
+        )
         started = perf_counter()
         try:
-            _drive(run, plan, runners, images, reader, observer, progress)
-        except ParityError as problem:
-            error = problem
+            error = _broken_off(
+                f"load on {name!r}", lambda: _drive(so_far, reader, progress, lambda: keep(so_far.steps()))
+            )
+        finally:
+            keep(so_far.evidence())
         timings["load"] = perf_counter() - started
         started = perf_counter()
-        batches = _batches(runners["candidate"], images, facts["candidate"], plan.seed, progress)
+
+        def any_company() -> None:
+            so_far.batches = _batches(runners["candidate"], images, facts["candidate"], plan.seed, progress)
+
+        later = _broken_off(f"any batch of {name!r}", any_company)
         timings["any batch"] = perf_counter() - started
-        candidate = runners["candidate"]
-        served = candidate.served_model if isinstance(candidate, TritonRunner) else name
-        scrapes = observer.scrapes("candidate")
-        unseen = "; ".join(observer.unseen("candidate"))
-        evidence = ServingEvidence(
-            work=plan.work,
-            images=run.images,
-            reference_endpoint=endpoint(runners["reference"]),
-            candidate_endpoint=endpoint(candidate),
-            steps=run.steps,
-            metrics=metrics_seen(wanted_metrics(), scrapes, model=served, reason=unseen),
-            reconciliation=reconcile(
-                ClientTotals.of_ledger(run.totals["candidate"].sent()),
-                scrapes,
-                model=served,
-                python_backend=facts["candidate"].get("backend") == "python",
-                reason=unseen,
-            ),
-            batches=batches,
-            under_load=[
-                under_load(
-                    side,
-                    [answer.result for answer in run.answers if answer.side == side],
-                    *quiet[side],
-                    names,
-                    cut=cut,
-                )
-                for side in ORDER
-            ],
-        )
-    facts["environment"] = environment()
+        evidence = so_far.evidence()
     return Gathered(
         evidence=evidence,
         images=images,
         quiet={side: first for side, (first, _) in quiet.items()},
-        facts=facts,
-        problems=(*run.problems, *(f"{side}: {line}" for side in ORDER for line in observer.unseen(side))),
-        error=error,
+        facts={**facts, "load": _told(plan), "environment": environment()},
+        problems=(SENT_ONCE, *so_far.run.problems, *so_far.unseen()),
+        error=error or later,
     )
 
 
-def imported(files: Sequence[tuple[SideName, Path]]) -> Gathered:
-    """What perf_analyzer measured, of one side or both, instead of measuring. Raises EvidenceError.
-
-    It sends one input again and again and looks at no answer, so there is nothing on images.
-    """
-    steps: list[LoadStep] = []
-    sources: list[Imported] = []
-    told = dict.fromkeys(ORDER, "not measured")
-    for side, path in files:
-        found, source = perf_analyzer.read(path, side)
-        steps += found
-        sources.append(source)
-        told[side] = path.name
-    evidence = ServingEvidence(
-        work="tensor",
-        images=0,
-        reference_endpoint=told["reference"],
-        candidate_endpoint=told["candidate"],
-        steps=steps,
-        imported=sources,
-    )
-    facts: dict[str, Any] = {
-        side: {"runner": "perf_analyzer", "in_process": IMPORTED, "files": []} for side in ORDER
+def _told(plan: LoadPlan) -> dict[str, Any]:
+    """What was done to both sides, for the provenance."""
+    return {
+        "attempts_a_request": 1,
+        "retries": "not used under load",
+        "first_in_even_turns": ORDER[0],
+        "first_in_odd_turns": ORDER[1],
+        "turns": plan.turns,
+        "work": plan.work,
+        "seed": plan.seed,
+        "rules": asdict(plan.rules),
     }
-    for (side, _), source in zip(files, sources, strict=True):
-        facts[side]["files"].append({"file": source.file, "sha256": source.sha256})
-    return Gathered(
-        evidence=evidence,
-        images=(),
-        quiet={},
-        facts={**facts, "environment": environment()},
-        problems=(),
-        error=None,
-    )
+
+
+def _broken_off(what: str, part: Callable[[], None]) -> ParityError | None:
+    """What ended a part of the measurement early, if anything did; what it gathered until then is kept."""
+    try:
+        part()
+    except ParityError as problem:
+        return problem
+    except Exception as problem:  # noqa: BLE001  # a runner may be anybody's code; what was measured is kept
+        error = RunnerError(f"it broke off ({first_line(problem)})", where=what)
+        error.__cause__ = problem
+        return error
+    return None
 
 
 def _twice(
@@ -169,34 +142,40 @@ def _twice(
 ) -> tuple[Answers, Answers]:
     """Two quiet runs over the images: what load is held to, and how much of a difference is noise.
 
-    Raises RunnerError when nothing was answered.
+    Raises ParityError when the runner breaks down; an image that it fails on is in its answers as failed.
     """
-    runs: list[dict[int, ImageResult]] = []
-    with progress.step(label, 2 * len(images)) as step:
-        for _ in range(2):
-            found: dict[int, ImageResult] = {}
-            for result in runner.predict(images):
-                found[result.image_id] = checked(result, classes)
-                step.advance()
-            runs.append(found)
+    runs: list[dict[int, ImageResult]] = [{}, {}]
+
+    def ask() -> None:
+        with progress.step(label, 2 * len(images)) as step:
+            for found in runs:
+                for result in runner.predict(images):
+                    found[result.image_id] = checked(result, classes)
+                    step.advance()
+
+    error = _broken_off(label, ask)
+    if error:
+        raise error
     return runs[0], runs[1]
 
 
-def _drive(
-    run: LoadRun,
-    plan: LoadPlan,
-    runners: Mapping[str, Runner],
-    images: Sequence[ImageRecord],
-    reader: OpenCvReader,
-    observer: SourcesObserver,
-    progress: Progress,
-) -> None:
+def _drive(so_far: SoFar, reader: OpenCvReader, progress: Progress, stepped: Callable[[], None]) -> None:
     """Put the load on, observed from before the first request to after the last answer."""
 
     async def whole() -> None:
-        targets = {side: runners[side].target() for side in ORDER}  # type: ignore[attr-defined]
+        targets = {side: so_far.runners[side].target() for side in ORDER}  # type: ignore[attr-defined]
+        observer = so_far.observer
         async with observer:
-            await run_steps(run, plan, targets, images, reader, observers=[observer], progress=progress)
+            await run_steps(
+                so_far.run,
+                so_far.plan,
+                targets,
+                so_far.images,
+                reader,
+                observers=[observer],
+                progress=progress,
+                stepped=stepped,
+            )
 
     with undisturbed():
         run_on_fine_loop(whole)

@@ -6,6 +6,7 @@ judged by those of the policy's criteria that need it, and written down as one r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +16,21 @@ from parity import gate
 from parity.answers import unusable
 from parity.assess import Assessment, sections, summarise
 from parity.criteria import PairEvidence
+from parity.criteria.metrics_available import MetricsAvailableParameters
 from parity.dataset import Dataset, OpenCvReader, load
 from parity.errors import ParityError, UsageError
 from parity.files import write_whole
 from parity.load.plan import LoadPlan
 from parity.load.run import ORDER
-from parity.load_evidence import Gathered, gather, imported
+from parity.load_evidence import Gathered, gather
+from parity.load_imported import imported
 from parity.load_sides import check_served
 from parity.pipeline import Result
 from parity.policies import Policy, for_run
 from parity.progress import Progress
 from parity.report import write_report
 from parity.report.document import ImageCounts, ImageFailure, Pair
-from parity.serving.evidence import SideName
+from parity.serving.evidence import ServingEvidence, SideName
 from parity.sides import Request, check_model
 
 EVIDENCE = "serving.json"
@@ -62,19 +65,29 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     error: ParityError | None = None
     for name in request.models:
         timings: dict[str, float] = {}
+        keep = _keeper(request.folder / "evidence" / name / EVIDENCE)
         try:
             gathered = (
                 imported(asked.files)
                 if asked.files
-                else gather(request, asked.plan, name, dataset, OpenCvReader(config), timings, progress)
+                else gather(
+                    request,
+                    asked.plan,
+                    name,
+                    dataset,
+                    OpenCvReader(config),
+                    timings,
+                    progress,
+                    keep,
+                    metrics=policy.parameters(MetricsAvailableParameters, "metrics_available").metrics,
+                )
             )
         except ParityError as problem:
             if not assessments:
                 raise
             error = problem  # the models before it are judged and reported all the same
             break
-        path = request.folder / "evidence" / name / EVIDENCE
-        write_whole(path, gathered.evidence.model_dump_json(indent=1) + "\n")
+        keep(gathered.evidence)
         assessments.append(_judge(name, dataset, policy, gathered, timings))
         error = gathered.error
         if error:
@@ -91,6 +104,11 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     )
     write_report(report, [], [], request.folder)
     return Result(report=report, folder=request.folder, error=error)
+
+
+def _keeper(path: Path) -> Callable[[ServingEvidence], None]:
+    """Stores evidence there, whole, in the place of what was known before."""
+    return lambda evidence: write_whole(path, evidence.model_dump_json(indent=1) + "\n")
 
 
 def _check(asked: LoadRequest) -> None:

@@ -21,7 +21,7 @@ from parity.serving.evidence import (
     Value,
 )
 
-CONCURRENCIES = (1, 4)
+CONCURRENCIES = (1, 2, 4, 8, 16)
 TURNS = 3
 ANSWERS = 1000
 
@@ -54,6 +54,7 @@ def load_step(side: SideName, concurrency: int | None = 4, turn: int = 0, **chan
         "seconds": 10.0,
         "sent": ANSWERS,
         "ok": ANSWERS,
+        "checked": changes.get("ok", ANSWERS),
         "failed": {},
         "latency": latency(20 * pace),
         "throughput": Value(value=100 / pace),
@@ -85,6 +86,9 @@ def batches(**changes: Any) -> BatchInvariance:
         "max_batch": 8,
         "sizes": list(range(1, 9)),
         "checks": 300,
+        "detections": 40,
+        "places": 36,
+        "places_seen": 36,
         "concurrent": 64,
         "formed": {1: 2, 8: 8},
         "differing": 0,
@@ -103,6 +107,7 @@ def under_load(side: SideName, **changes: Any) -> UnderLoad:
         "sampled": 200,
         "images": 50,
         "compared": 200,
+        "detections": 300,
         "differing": 0,
         "largest": Deviation(score=0.0, box_pixels=0.0, lowest_iou=1.0, where="a.jpg"),
         "differing_images": [],
@@ -134,6 +139,9 @@ def drill(**changes: Any) -> Drill:
         "images": 20,
         "unanswered": 0,
         "unequal": 0,
+        "detections": 90,
+        "noise_score": 1e-3,
+        "noise_pixels": 0.1,
     }
     return Drill(**{**fields, **changes})
 
@@ -146,7 +154,11 @@ def serving(**changes: Any) -> ServingEvidence:
         "reference_endpoint": "http://127.0.0.1:8095",
         "candidate_endpoint": "127.0.0.1:8001",
         "steps": steps(),
-        "metrics": [metric("nv_inference_request_success"), metric("nv_gpu_utilization")],
+        "metrics": [
+            metric("nv_inference_request_success"),
+            metric("nv_inference_queue_duration_us"),
+            metric("nv_gpu_utilization"),
+        ],
         "reconciliation": reconciliation(),
         "batches": batches(),
         "under_load": [under_load("reference"), under_load("candidate")],

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from parity.answers.asking import Asked, Input, inputs_of
-from parity.answers.company import Rows, batches, concurrent, sizes
+from parity.answers.company import Rows, batches, concurrent, places
 from parity.answers.difference import Difference, compare, unusable
 from parity.answers.noise import LEAST, Cut, Noise
-from parity.answers.repeats import largest, noise_floor
+from parity.answers.repeats import largest, noise_floor, telling
 from parity.dataset import ImageRecord
 from parity.errors import ParityError
 from parity.progress import Progress, Silent, Step
@@ -27,16 +27,23 @@ PROBLEMS_TOLD = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """An answer in some company. place: of its input. where: for people."""
+    """An answer in some company. number: of its input. where: for people.
 
-    place: int
+    size: of the batch that was sent, 0 for requests sent at the same time. row: in that batch. beside:
+    whether other images were in it, or it can hold no other.
+    """
+
+    number: int
     found: ImageResult
     where: str
+    size: int = 0
+    row: int = 0
+    beside: bool = False
 
 
 @dataclass(kw_only=True)
 class Seen:
-    """What was gathered. alone: two quiet answers by place. formed: executions by batch size, if told."""
+    """What was gathered. alone: two quiet answers by number. formed: executions by batch size, if told."""
 
     alone: tuple[dict[int, ImageResult], dict[int, ImageResult]] = field(default_factory=lambda: ({}, {}))
     checks: list[Check] = field(default_factory=list)
@@ -63,19 +70,19 @@ def any_batch(
     """
     inputs, unread = inputs_of(runner, images)
     path = Asked(runner)
-    together = batches(len(inputs), max_batch, seed)
+    cut = Cut(score_floor=runner.context.score_floor, max_detections=runner.context.max_detections)
     at_once = concurrent(len(inputs), max_batch, seed)
-    total = 2 * len(inputs) + len(together) + len(at_once)
+    total = 2 * len(inputs) + len(batches(len(inputs), max_batch, seed)) + len(at_once)
     seen = Seen()
     with (progress or Silent()).step("the same images in any batch", total) as step:
         _ask_alone(path, inputs, seen, step)
-        _ask_together(path, inputs, together, seen, step)
+        anchor = _most_to_lose(seen.alone[0], cut, least)
+        _ask_together(path, inputs, batches(len(inputs), max_batch, seed, anchor), seen, step)
         before = _counted(formed)
         _ask_at_once(path, inputs, at_once, min(MOST_WORKERS, max(2, 2 * max_batch)), seen, step)
         after = _counted(formed)
     if before is not None and after is not None:
         seen.formed = dict(sorted((after - before).items()))
-    cut = Cut(score_floor=runner.context.score_floor, max_detections=runner.context.max_detections)
     return _judged(inputs, seen, path, cut, least, max_batch, unread)
 
 
@@ -91,30 +98,43 @@ def _counted(formed: Callable[[], Mapping[int, int]] | None) -> Counter[int] | N
 
 def _ask_alone(path: Asked, inputs: Sequence[Input], seen: Seen, step: Step) -> None:
     for quiet in seen.alone:
-        for place, each in enumerate(inputs):
+        for number, each in enumerate(inputs):
             for result in path.ask([each]):
-                quiet[place] = result
+                quiet[number] = result
             step.advance()
+
+
+def _most_to_lose(alone: Mapping[int, ImageResult], cut: Cut, noise: Noise) -> int:
+    """The input whose answer has most detections: where batches do anything, it shows there."""
+    lost = {number: telling([found], cut, noise) for number, found in alone.items() if not unusable(found)}
+    return max(lost, key=lambda number: lost[number], default=0)
 
 
 def _ask_together(
     path: Asked, inputs: Sequence[Input], together: Sequence[Rows], seen: Seen, step: Step
 ) -> None:
     for rows in together:
-        for row, result in enumerate(path.ask([inputs[place] for place in rows])):
-            where = _described(inputs, rows, row)
-            seen.checks.append(Check(place=rows[row], found=result, where=where))
+        for row, result in enumerate(path.ask([inputs[number] for number in rows])):
+            check = Check(
+                number=rows[row],
+                found=result,
+                where=_described(inputs, rows, row),
+                size=len(rows),
+                row=row,
+                beside=len(rows) == 1 or len(set(rows)) > 1,
+            )
+            seen.checks.append(check)
         step.advance()
 
 
 def _ask_at_once(
-    path: Asked, inputs: Sequence[Input], places: Sequence[int], workers: int, seen: Seen, step: Step
+    path: Asked, inputs: Sequence[Input], numbers: Sequence[int], workers: int, seen: Seen, step: Step
 ) -> None:
     with ThreadPoolExecutor(workers, thread_name_prefix="parity-any-batch") as pool:
-        answers = pool.map(lambda place: path.ask([inputs[place]]), places)
-        for place, results in zip(places, answers, strict=True):
-            where = f"{inputs[place].image.file_name}, sent alone with {workers} requests under way"
-            seen.checks += [Check(place=place, found=result, where=where) for result in results]
+        answers = pool.map(lambda number: path.ask([inputs[number]]), numbers)
+        for number, results in zip(numbers, answers, strict=True):
+            where = f"{inputs[number].image.file_name}, sent alone with {workers} requests under way"
+            seen.checks += [Check(number=number, found=result, where=where) for result in results]
             seen.concurrent += len(results)
             step.advance()
 
@@ -123,7 +143,7 @@ def _described(inputs: Sequence[Input], rows: Rows, row: int) -> str:
     name = inputs[rows[row]].image.file_name
     if len(rows) == 1:
         return f"{name}, alone again"
-    others = list(dict.fromkeys(inputs[place].image.file_name for place in rows if place != rows[row]))
+    others = list(dict.fromkeys(inputs[other].image.file_name for other in rows if other != rows[row]))
     more = len(others) - NAMED_BESIDE
     told = ", ".join(others[:NAMED_BESIDE]) + (f" and {more} more" if more > 0 else "")
     return f"{name}, row {row} in a batch of {len(rows)}, beside {told or 'copies of itself'}"
@@ -140,21 +160,24 @@ def _judged(
 ) -> BatchInvariance:
     first, second = seen.alone
     noise = noise_floor(first, second, cut, least)
-    usable = {place for place, result in first.items() if not unusable(result)}
-    checks = [check for check in seen.checks if check.place in usable]
+    usable = {number: result for number, result in first.items() if not unusable(result)}
+    checks = [check for check in seen.checks if check.number in usable]
     damaged = [check for check in checks if unusable(check.found)]
     sound = [check for check in checks if not unusable(check.found)]
-    differences = compare([(first[check.place], check.found) for check in sound], cut, noise)
+    differences = compare([(usable[check.number], check.found) for check in sound], cut, noise)
     found: list[tuple[Difference, str]] = [
         (difference, check.where) for difference, check in zip(differences, sound, strict=True)
     ]
     differing = damaged + [c for c, d in zip(sound, differences, strict=True) if d.differs]
-    names = dict.fromkeys(inputs[check.place].image.file_name for check in differing)
+    names = dict.fromkeys(inputs[check.number].image.file_name for check in differing)
     return BatchInvariance(
         images=len(usable),
         max_batch=max_batch,
-        sizes=sizes(max_batch),
+        sizes=sorted({check.size for check in checks if check.size}),
         checks=len(checks),
+        detections=telling(usable.values(), cut, noise),
+        places=len(places(max_batch)),
+        places_seen=_places_seen(checks, usable, cut, noise, max_batch),
         concurrent=seen.concurrent,
         formed=seen.formed,
         differing=len(differing),
@@ -167,13 +190,27 @@ def _judged(
     )
 
 
+def _places_seen(
+    checks: Sequence[Check], alone: Mapping[int, ImageResult], cut: Cut, noise: Noise, max_batch: int
+) -> int:
+    """How many places that image was in which was in most, of those that have something to lose."""
+    wanted = places(max_batch)
+    found: dict[int, set[tuple[int, int]]] = {}
+    for check in checks:
+        place = (check.size, check.row)
+        if check.beside and place in wanted:
+            found.setdefault(check.number, set()).add(place)
+    counts = [len(seen) for number, seen in found.items() if telling([alone[number]], cut, noise)]
+    return max(counts, default=0)
+
+
 def _never_alone(inputs: Sequence[Input], first: Mapping[int, ImageResult]) -> list[str]:
     """The images of which there is nothing to compare with, and why."""
     return [
         f"{each.image.file_name}: alone it has no answer"
-        + (f" to compare with ({unusable(first[place])})" if place in first else "")
-        for place, each in enumerate(inputs)
-        if place not in first or unusable(first[place])
+        + (f" to compare with ({unusable(first[number])})" if number in first else "")
+        for number, each in enumerate(inputs)
+        if number not in first or unusable(first[number])
     ]
 
 

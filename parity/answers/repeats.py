@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from parity.answers.difference import Difference, compare, unusable
 from parity.answers.noise import LEAST, Cut, Noise
@@ -26,6 +26,14 @@ def noise_floor(first: Answers, second: Answers, cut: Cut, least: Noise = LEAST)
         score=max([least.score, *(difference.score for difference in found)]),
         pixels=max([least.pixels, *(difference.box_pixels for difference in found)]),
     )
+
+
+def telling(answers: Iterable[ImageResult], cut: Cut, noise: Noise) -> int:
+    """Detections whose loss would be a difference: their score is over the cut by more than the noise.
+
+    Answers without any are equal to every other answer without any, so they show nothing.
+    """
+    return sum(int((result.scores - cut.of(result) > noise.score).sum()) for result in answers)
 
 
 def largest(found: list[tuple[Difference, str]], noise: Noise) -> Deviation | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from parity.answers.difference import compare, unusable
 from parity.answers.noise import LEAST, Cut, Noise
-from parity.answers.repeats import Answers, largest, noise_floor
+from parity.answers.repeats import Answers, largest, noise_floor, telling
 from parity.runners import ImageResult
 from parity.serving.evidence import SideName, UnderLoad
 
@@ -47,6 +47,7 @@ def under_load(
         sampled=len(sampled),
         images=len(compared),
         compared=len(pairs),
+        detections=telling((calm for calm, _ in pairs), cut, noise),
         failed=sum(bool(unusable(result)) for result in sampled),
         uncompared=[names[image_id] for image_id in lacking[:MOST_NAMED]],
         differing=len(differing),

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from parity.cli.common import DebugOption, errors, selected, tell
-from parity.cli.triton_options import (
-    HttpUrlOption,
-    ProtocolOption,
-    RetriesOption,
-    ThresholdOption,
-    TimeoutOption,
-    TritonModelOption,
-    TritonOption,
-    UrlOption,
-    resolved,
-)
+from parity.cli.triton_options import ALL, resolved, triton_options
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
     from parity.settings import Settings
 
 
+@triton_options(*ALL)
 def config_command(
     run_file: Annotated[Path, typer.Argument(help="The run file.", show_default=True)] = Path("parity.toml"),
     model: Annotated[
@@ -34,15 +26,9 @@ def config_command(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON, and only that.")
     ] = False,
-    triton: TritonOption = None,
-    triton_url: UrlOption = None,
-    triton_http_url: HttpUrlOption = None,
-    triton_protocol: ProtocolOption = None,
-    triton_model: TritonModelOption = None,
-    timeout: TimeoutOption = None,
-    retries: RetriesOption = None,
-    score_threshold: ThresholdOption = None,
     debug: DebugOption = False,
+    *,
+    options: Mapping[str, Any],
 ) -> None:
     """Show each setting of how Triton is reached, and what its value comes from.
 
@@ -59,14 +45,7 @@ def config_command(
         found = resolved(
             config,
             selected(config, model),
-            enabled=triton,
-            url=triton_url,
-            http_url=triton_http_url,
-            protocol=triton_protocol,
-            model=triton_model,
-            timeout=timeout,
-            retries=retries,
-            score_threshold=score_threshold,
+            options,
         )
         settings = settings_of(found, os.environ)
         tell(settings.to_json() if json_output else _table(settings))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, folder_of, new_folder, selected
 from parity.cli.run import ModelOption, RunFileArgument
-from parity.cli.triton_options import switched_on
+from parity.cli.triton_options import REACHED, switched_on, triton_options
 
 if TYPE_CHECKING:
     from parity.criteria import CriterionResult
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from parity.serving.evidence import Drill
 
 
+@triton_options(*REACHED)
 def drill_command(
     run_file: RunFileArgument = Path("parity.toml"),
     model: ModelOption = None,
@@ -27,6 +29,8 @@ def drill_command(
     ] = Path("reports"),
     cache: CacheOption = None,
     debug: DebugOption = False,
+    *,
+    options: Mapping[str, Any],
 ) -> None:
     """Rehearse the rollback: switch the candidate off, take it away, see that answers go on, switch it on.
 
@@ -43,7 +47,7 @@ def drill_command(
 
         config = load(run_file, runners.SETTINGS, policies.phases())
         names = selected(config, model)
-        config = switched_on(config, names).run_file
+        config = switched_on(config, names, options).run_file
         policy = policies.for_run(config)
         folder = new_folder(out, "drill")
         outcomes = []

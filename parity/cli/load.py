@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ from parity.cli.common import (
     selected,
 )
 from parity.cli.run import ModelOption, RunFileArgument, with_dataset
-from parity.cli.triton_options import switched_on
+from parity.cli.triton_options import REACHED, switched_on, triton_options
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class _Arrivals(str, Enum):
     POISSON = "poisson"
 
 
+@triton_options(*REACHED)
 def load_command(
     run_file: RunFileArgument = Path("parity.toml"),
     model: ModelOption = None,
@@ -71,6 +72,8 @@ def load_command(
     ] = Path("reports"),
     cache: CacheOption = None,
     debug: DebugOption = False,
+    *,
+    options: Mapping[str, Any],
 ) -> None:
     """Put load on every model's reference and candidate in turn, and judge how they serve.
 
@@ -96,7 +99,7 @@ def load_command(
             most_images=images,
             seed=seed,
         )
-        settings = switched_on(config, models)
+        settings = switched_on(config, models, options)
         request = Request(
             run_file=settings.run_file,
             models=models,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,17 +21,7 @@ from parity.cli.common import (
     new_folder,
     selected,
 )
-from parity.cli.triton_options import (
-    HttpUrlOption,
-    ProtocolOption,
-    RetriesOption,
-    ThresholdOption,
-    TimeoutOption,
-    TritonModelOption,
-    TritonOption,
-    UrlOption,
-    resolved,
-)
+from parity.cli.triton_options import ALL, resolved, triton_options
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +31,7 @@ RunFileArgument = Annotated[Path, typer.Argument(help="The run file.", show_defa
 ModelOption = Annotated[list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")]
 
 
+@triton_options(*ALL)
 def run_command(
     run_file: RunFileArgument = Path("parity.toml"),
     model: ModelOption = None,
@@ -49,15 +41,9 @@ def run_command(
         Path, typer.Option(help="Folder that the run's folder is made in.", parser=folder_of, metavar="PATH")
     ] = Path("reports"),
     cache: CacheOption = None,
-    triton: TritonOption = None,
-    triton_url: UrlOption = None,
-    triton_http_url: HttpUrlOption = None,
-    triton_protocol: ProtocolOption = None,
-    triton_model: TritonModelOption = None,
-    timeout: TimeoutOption = None,
-    retries: RetriesOption = None,
-    score_threshold: ThresholdOption = None,
     debug: DebugOption = False,
+    *,
+    options: Mapping[str, Any],
 ) -> None:
     """Compare every model's reference with its candidate and give the verdict.
 
@@ -75,14 +61,7 @@ def run_command(
         settings = resolved(
             config,
             models,
-            enabled=triton,
-            url=triton_url,
-            http_url=triton_http_url,
-            protocol=triton_protocol,
-            model=triton_model,
-            timeout=timeout,
-            retries=retries,
-            score_threshold=score_threshold,
+            options,
         )
         request = Request(
             run_file=settings.run_file,

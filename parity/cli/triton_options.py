@@ -1,8 +1,15 @@
-"""Options that say how Triton is reached, the same for every command that has a candidate."""
+"""Options that say how Triton is reached, the same for every command that has a candidate.
+
+`triton_options` gives a command those that it can have, so that they stand in this file alone.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -94,12 +101,69 @@ ThresholdOption = Annotated[
 ]
 
 
-def switched_on(config: RunFile, models: tuple[str, ...]) -> Resolved:
-    """Run file and environment put together, for commands without these options that need the candidate.
+@dataclass(frozen=True, kw_only=True)
+class _Option:
+    """One option: its parameter in a command, the key of the run file that it is over, and its type."""
 
-    Raises UsageError where it is switched off: the reference, asked in its place, would be held to itself.
+    parameter: str
+    key: str
+    annotation: Any
+
+
+REACHED = (
+    _Option(parameter="triton_url", key="url", annotation=UrlOption),
+    _Option(parameter="triton_http_url", key="http_url", annotation=HttpUrlOption),
+    _Option(parameter="triton_protocol", key="protocol", annotation=ProtocolOption),
+    _Option(parameter="triton_model", key="model", annotation=TritonModelOption),
+    _Option(parameter="timeout", key="timeout", annotation=TimeoutOption),
+    _Option(parameter="retries", key="retries", annotation=RetriesOption),
+)
+"""Of every command with a candidate."""
+
+ALL = (
+    _Option(parameter="triton", key="enabled", annotation=TritonOption),
+    *REACHED,
+    _Option(parameter="score_threshold", key="score_threshold", annotation=ThresholdOption),
+)
+"""Of commands that may do without the candidate, and that judge detections."""
+
+
+def triton_options(*options: _Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Have a command take these options, and get them as its argument `options`: by key, None where unset."""
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapper(**arguments: Any) -> None:
+            given = {option.key: arguments.pop(option.parameter) for option in options}
+            command(**arguments, options=given)
+
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        kept = [parameter for parameter in own if parameter.name != "options"]
+        added = [
+            inspect.Parameter(
+                option.parameter,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=option.annotation,
+            )
+            for option in options
+        ]
+        # Typer reads what a command takes from its signature, and what that lacks from its annotations.
+        signature = inspect.Signature([*kept, *added])
+        wrapper.__signature__ = signature  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
+        return wrapper
+
+    return decorated
+
+
+def switched_on(config: RunFile, models: tuple[str, ...], options: Mapping[str, Any]) -> Resolved:
+    """Run file, environment and options put together, for commands that need the candidate.
+
+    Raises UsageError as `resolved` does, and where it is switched off: the reference, asked in its place,
+    would be held to itself.
     """
-    found = resolved(config, models)
+    found = resolved(config, models, options)
     if found.stand_ins:
         from parity.errors import UsageError
 
@@ -112,7 +176,7 @@ def switched_on(config: RunFile, models: tuple[str, ...]) -> Resolved:
     return found
 
 
-def resolved(config: RunFile, models: tuple[str, ...], **options: Any) -> Resolved:
+def resolved(config: RunFile, models: tuple[str, ...], options: Mapping[str, Any]) -> Resolved:
     """Run file, environment and these options put together, for these models.
 
     options: by key of the run file, None for what was not given. Raises UsageError naming everything wrong.

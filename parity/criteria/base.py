@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -14,6 +14,7 @@ from parity.existing_tests.evidence import TestsEvidence
 from parity.serving.evidence import ServingEvidence
 
 Interval = tuple[float, float]
+Entry = TypeVar("Entry", int, str)
 
 
 class Outcome(str, Enum):
@@ -31,8 +32,11 @@ results of tests that there are already."""
 
 HIGHER_IS_LOOSER: JsonDict = {"looser": "higher"}
 LOWER_IS_LOOSER: JsonDict = {"looser": "lower"}
+FEWER_IS_LOOSER: JsonDict = {"looser": "fewer"}
 NEITHER_IS_LOOSER: JsonDict = {"looser": "neither"}
-"""`json_schema_extra` of a parameter: which way it lets more through. One without is looser any way."""
+"""`json_schema_extra` of a parameter: which way it lets more through. One without is looser any way.
+
+Of a switch, "higher" is true and "lower" is false; "fewer" are a list's entries."""
 
 
 class CriterionResult(BaseModel):
@@ -57,6 +61,14 @@ class Parameters(BaseModel):
     """Base of a criterion's parameters in a policy; unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def in_order(given: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """A parameter's list sorted, so that how it was written changes nothing; ValueError on an entry twice."""
+    twice = [f"{entry!r} is there twice" for entry in dict.fromkeys(given) if given.count(entry) > 1]
+    if twice:
+        raise ValueError("; ".join(twice))
+    return tuple(sorted(given))
 
 
 class Estimate(BaseModel):

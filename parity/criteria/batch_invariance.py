@@ -6,13 +6,15 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters, Sense
-from parity.criteria.serving import Finding, ServingCriterion, amount, inconclusive, largest, named
+from parity.answers import places, sizes
+from parity.criteria.base import LOWER_IS_LOOSER, Outcome, Sense
+from parity.criteria.own_noise import NoiseParameters, amount, largest
+from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
 from parity.serving.evidence import BatchInvariance as Evidence
 from parity.serving.evidence import ServingEvidence
 
 
-class BatchInvarianceParameters(Parameters):
+class BatchInvarianceParameters(NoiseParameters):
     """How few images are too few, and how much noise is too much to decide anything."""
 
     least_images: int = Field(
@@ -21,20 +23,15 @@ class BatchInvarianceParameters(Parameters):
         description="Different images; one has nothing to be beside.",
         json_schema_extra=LOWER_IS_LOOSER,
     )
-    most_noise_score: float = Field(
-        0.01, gt=0, le=1, description="Of the noise floor, share of 1.", json_schema_extra=HIGHER_IS_LOOSER
-    )
-    most_noise_pixels: float = Field(
-        1.0, gt=0, description="Of the noise floor, pixels of the image.", json_schema_extra=HIGHER_IS_LOOSER
-    )
 
 
 class BatchInvariance(ServingCriterion):
     """Answers that differ from the image's own alone by more than noise; none may.
 
     A batch size up to the maximum without an answer fails too, since the configuration promises one.
-    INCONCLUSIVE where the path is too noisy by itself, where the server put no concurrent requests together
-    although it may, or does not tell, so that nothing is shown of its own batches.
+    INCONCLUSIVE where the path is too noisy by itself or detects nothing, where the server put no concurrent
+    requests together although it may, or does not tell, so that nothing is shown of its own batches, and
+    where not every size was compared, or no image in every row of each size up to 8.
     """
 
     name = "batch_invariance"
@@ -62,7 +59,7 @@ class BatchInvariance(ServingCriterion):
 
 def _decide(found: Evidence, parameters: BatchInvarianceParameters) -> tuple[Outcome, str]:
     seen = f"{found.checks} answers on {found.images} images in batches up to {max(1, found.max_batch)}"
-    if found.noise_score > parameters.most_noise_score or found.noise_pixels > parameters.most_noise_pixels:
+    if not parameters.allows(found.noise_score, found.noise_pixels):
         return Outcome.INCONCLUSIVE, (
             f"Alone, the path differs from itself by {amount(found.noise_score, found.noise_pixels)}, "
             "too much to see what batches do."
@@ -77,17 +74,38 @@ def _decide(found: Evidence, parameters: BatchInvarianceParameters) -> tuple[Out
 
 def _shown(found: Evidence, parameters: BatchInvarianceParameters, seen: str) -> tuple[Outcome, str]:
     """PASS, unless something was not shown."""
-    lacking = ""
-    if found.reason:
-        lacking = found.reason
-    elif found.checks == 0 or found.images < parameters.least_images:
-        lacking = f"at least {parameters.least_images} images are needed"
-    elif found.concurrent == 0:
-        lacking = "nothing was sent at the same time"
-    elif found.max_batch > 1 and found.formed is None:
-        lacking = "whether the server formed batches of concurrent requests is not known"
-    elif found.max_batch > 1 and max(found.formed or {0: 0}) < 2:
-        lacking = "the server put no concurrent requests together"
+    lacking = found.reason or _uncovered(found, parameters) or _unbatched(found)
     if lacking:
         return Outcome.INCONCLUSIVE, f"{seen} are equal, but: {lacking}."
-    return Outcome.PASS, f"{seen} are those alone within noise.{largest(found.largest)}"
+    told = f"{seen} are those alone within noise, one image's in all {found.places} places of a batch"
+    return Outcome.PASS, f"{told}.{largest(found.largest)}"
+
+
+def _uncovered(found: Evidence, parameters: BatchInvarianceParameters) -> str:
+    """What was not compared, or ""."""
+    if found.checks == 0 or found.images < parameters.least_images:
+        return f"at least {parameters.least_images} images are needed"
+    if found.detections == 0:
+        return "the answers alone hold no detection that could be lost"
+    absent = [str(size) for size in sizes(found.max_batch) if size not in found.sizes]
+    if absent:
+        return f"nothing was compared in batches of {named(absent)}"
+    wanted = len(places(found.max_batch))
+    if found.places != wanted or found.places_seen < wanted:
+        return f"no image was compared in more than {found.places_seen} of {wanted} places of a batch"
+    if found.checks - found.concurrent < wanted:
+        return f"{found.checks - found.concurrent} answers in batches cannot be from {wanted} places"
+    return ""
+
+
+def _unbatched(found: Evidence) -> str:
+    """What is not known of the batches that the server forms itself, or ""."""
+    if found.concurrent == 0:
+        return "nothing was sent at the same time"
+    if found.max_batch <= 1:
+        return ""
+    if found.formed is None:
+        return "whether the server formed batches of concurrent requests is not known"
+    if not any(size > 1 and executions > 0 for size, executions in found.formed.items()):
+        return "the server put no concurrent requests together"
+    return ""

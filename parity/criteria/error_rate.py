@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters, Sense
-from parity.criteria.serving import Finding, ServingCriterion, inconclusive, load_name, named, of_side
+from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named, of_side
+from parity.criteria.steps import step_name
 from parity.serving.evidence import LoadStep, ServingEvidence
 from parity.statistics import binomial_upper_bound
 
@@ -36,7 +37,9 @@ class ErrorRate(ServingCriterion):
     Whatever kept a request from its answer counts, the load generator's own failures too (`not-sent`): it
     cannot be told whose fault they are. At or over the limit: FAIL. PASS when the exact one-sided upper bound
     (Clopper and Pearson 1934) is under it, which takes 2,995 requests without a failure at 0.1 % and 95 %.
-    The bound is that of independent requests; failures that come in bursts make it optimistic.
+    The bound is that of independent requests; failures that come in bursts make it optimistic. An answer
+    that nobody decoded may be none, so there is no PASS without all of them decoded; and where the requests
+    are not as many as their ends, nothing is decided.
     """
 
     name = "error_rate"
@@ -51,15 +54,19 @@ class ErrorRate(ServingCriterion):
     def find(self, serving: ServingEvidence, parameters: ErrorRateParameters) -> Finding:
         """Judge the candidate's requests; the reference's are told beside them."""
         mine = of_side(serving, "candidate")
-        untold = [load_name(step) for step in mine if step.sent is None or step.ok is None]
+        untold = [step_name(step) for step in mine if step.sent is None or step.ok is None]
         if untold:
-            return inconclusive(f"How many requests failed is not known at {named(untold)}.")
+            return inconclusive(f"How many requests failed is not known of {named(untold)}.")
+        unequal = [_unequal(step) for step in mine if step.sent != _ended(step)]
+        if unequal:
+            return inconclusive(f"Requests and their ends do not add up: {named(unequal)}.")
         requests, failures = _counts(mine)
         if requests == 0:
             return inconclusive("The candidate was sent no request.")
         limit, confidence = parameters.limit_percent / 100, parameters.confidence
         rate, bound = failures / requests, binomial_upper_bound(failures, requests, confidence)
         others = _counts(of_side(serving, "reference"))
+        unread = [_undecoded(step) for step in mine if step.checked != step.ok]
         seen = (
             f"{failures} of the candidate's {requests:,} requests failed{_reasons(mine)}, "
             f"{others[1]} of the reference's {others[0]:,}"
@@ -67,6 +74,9 @@ class ErrorRate(ServingCriterion):
         if rate >= limit:
             outcome = Outcome.FAIL
             message = f"{seen}: {100 * rate:.3g} %, not under {parameters.limit_percent:g} %."
+        elif unread:
+            outcome = Outcome.INCONCLUSIVE
+            message = f"{seen}, but not all answers were decoded to see that they are any: {named(unread)}."
         elif bound < limit:
             outcome = Outcome.PASS
             message = f"{seen}: surely under {parameters.limit_percent:g} % (bound {100 * bound:.3g} %)."
@@ -103,9 +113,20 @@ def requests_that_would_pass(failures: int, limit: float, confidence: float) -> 
 
 
 def _counts(steps: list[LoadStep]) -> tuple[int, int]:
-    """Requests and failures. One that was sent and is in neither count was never answered either."""
-    requests = sum(max(step.sent or 0, (step.ok or 0) + sum(step.failed.values())) for step in steps)
-    return requests, requests - sum(step.ok or 0 for step in steps)
+    """Requests and failures."""
+    return sum(map(_ended, steps)), sum(sum(step.failed.values()) for step in steps)
+
+
+def _ended(step: LoadStep) -> int:
+    return (step.ok or 0) + sum(step.failed.values())
+
+
+def _unequal(step: LoadStep) -> str:
+    return f"{step.sent} sent and {_ended(step)} ended ({step_name(step)})"
+
+
+def _undecoded(step: LoadStep) -> str:
+    return f"{step.checked or 0} of {step.ok} ({step_name(step)})"
 
 
 def _reasons(steps: list[LoadStep]) -> str:

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters
-from parity.criteria.serving import Finding, ServingCriterion, inconclusive, load_name, named
+from parity.criteria.base import FEWER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, in_order
+from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
+from parity.criteria.steps import StepParameters, step_name, unreliable
+from parity.load.plan import CONCURRENCIES
 from parity.load.ratios import Ratio
-from parity.serving.evidence import LoadStep, ServingEvidence
+from parity.serving.evidence import LoadStep, ServingEvidence, SideName, load_name
 
 
-class RatioParameters(Parameters):
-    """How sure a ratio has to be, and what a step must be like to count."""
+class RatioParameters(StepParameters):
+    """Which loads have to be there, and how sure a ratio has to be."""
 
+    concurrencies: Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(in_order)] = Field(
+        CONCURRENCIES,
+        min_length=1,
+        description="Closed loops without which nothing passes.",
+        json_schema_extra=FEWER_IS_LOOSER,
+    )
     confidence: float = Field(
-        0.95, gt=0.5, lt=1, description="Of each one-sided bound.", json_schema_extra=LOWER_IS_LOOSER
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Of each one-sided bound that passes, and of all that fail together.",
+        json_schema_extra=LOWER_IS_LOOSER,
     )
-    least_requests: int = Field(
-        200, ge=20, description="Answers that every step needs.", json_schema_extra=LOWER_IS_LOOSER
-    )
-    most_failed_percent: float = Field(
-        1.0,
-        ge=0,
-        lt=5,
-        description="Of a step's requests; beyond it the answers left may be the lucky ones.",
-        json_schema_extra=HIGHER_IS_LOOSER,
-    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The ratios under each load, in the same order.
+
+    each: with the bounds of one load by itself. together: with wider ones, that hold at all loads at once.
+    """
+
+    each: Sequence[Ratio]
+    together: Sequence[Ratio]
 
 
 class RatioCriterion(ServingCriterion):
@@ -38,8 +52,16 @@ class RatioCriterion(ServingCriterion):
     PASS when its bound keeps the limit under every load, FAIL when it surely breaks it under any, and
     INCONCLUSIVE in between. The measured ratio alone never fails: unlike AP on given images it changes with
     every run of the machine, and of two equal paths it would fail every other one. Exactly on the limit keeps
-    it. Each load is judged at the full confidence, since a PASS takes all of them. Steps that did not come to
-    rest, or had too few answers or too many failures, and loads that only one side had, show nothing.
+    it.
+
+    A PASS takes the bounds of all loads, so each of them has the full confidence. For a FAIL the bound of one
+    load is enough, and with five loads of equal paths one in five runs would have such a bound by chance. So
+    the bounds that fail are Bonferroni's: each may be wrong in (1 - confidence) / loads of the runs, all
+    together in 1 - confidence at most.
+
+    Closed loops at each of the policy's concurrencies have to be there; whatever other loads are there is
+    judged with them. Steps that did not come to rest, or had too few answers or too many failures, and loads
+    that only one side had, show nothing.
     """
 
     unit = "candidate / reference"
@@ -60,14 +82,16 @@ class RatioCriterion(ServingCriterion):
                 "way from a picture to boxes compares."
             )
         steps = [step for step in serving.steps if self.tells(step)]
-        lacking = _lacking(steps)
+        lacking = _lacking(steps, parameters)
         if lacking:
             return inconclusive(lacking)
-        ratios = self.ratios(steps, parameters.confidence)
+        each = self.ratios(steps, parameters.confidence)
+        corrected = 1 - (1 - parameters.confidence) / len(each)
+        bounds = Bounds(each=each, together=self.ratios(steps, corrected))
         sign = 1 if self.sense == "at_most" else -1
-        known = [(sign * ratio.value, ratio) for ratio in ratios if ratio.value is not None]
+        known = [(sign * ratio.value, ratio) for ratio in each if ratio.value is not None]
         worst = max(known, key=lambda entry: entry[0])[1] if known else None
-        outcome, message = self._decide(steps, ratios, worst, parameters)
+        outcome, message = self._decide(steps, bounds, worst, parameters)
         return Finding(
             outcome=outcome,
             message=message,
@@ -79,27 +103,24 @@ class RatioCriterion(ServingCriterion):
         )
 
     def _decide(
-        self, steps: Sequence[LoadStep], ratios: Sequence[Ratio], worst: Ratio | None, parameters: Any
+        self, steps: Sequence[LoadStep], bounds: Bounds, worst: Ratio | None, parameters: Any
     ) -> tuple[Outcome, str]:
         limit = self.limit(parameters)
-        problems = [
-            f"{step.side} at {load_name(step)}, turn {step.turn}: {why}"
-            for step in steps
-            if (why := _problem(step, parameters))
-        ]
+        problems = [f"{step_name(step)}: {why}" for step in steps if (why := unreliable(step, parameters))]
         if problems:
             told = f"{len(problems)} of {len(steps)} steps cannot be relied on"
             return Outcome.INCONCLUSIVE, f"{told}; first, {problems[0]}."
+        ratios = bounds.each
         unbound = [f"{each.load.label}: {each.reason}" for each in ratios if None in (each.lower, each.upper)]
         if unbound or worst is None:
-            return Outcome.INCONCLUSIVE, f"The ratio has no bounds at {named(unbound)}."
+            return Outcome.INCONCLUSIVE, f"The ratio has no bounds with {named(unbound)}."
         wanted = f"at {'most' if self.sense == 'at_most' else 'least'} {limit:g}"
-        broken = [_told(ratio) for ratio in ratios if self._breaks(ratio, limit)]
+        broken = [_told(ratio) for ratio in bounds.together if self._breaks(ratio, limit)]
         if broken:
-            return Outcome.FAIL, f"The ratio must be {wanted}, and surely is not at {named(broken)}."
+            return Outcome.FAIL, f"The ratio must be {wanted}, and surely is not with {named(broken)}."
         unsure = [_told(ratio) for ratio in ratios if not self._keeps(ratio, limit)]
         if unsure:
-            told = f"The ratio may be {wanted} or not at {named(unsure)}; more turns would tell."
+            told = f"The ratio may be {wanted} or not with {named(unsure)}; more turns would tell."
             return Outcome.INCONCLUSIVE, told
         told = f"The ratio is surely {wanted} under each of {len(ratios)} loads; the worst, {_told(worst)}."
         return Outcome.PASS, told
@@ -115,29 +136,19 @@ class RatioCriterion(ServingCriterion):
         return ratio.lower > limit if self.sense == "at_most" else ratio.upper < limit
 
 
-def _lacking(steps: Sequence[LoadStep]) -> str:
-    """What one side was not measured at, or ""."""
-    before = {load_name(step) for step in steps if step.side == "reference"}
-    after = {load_name(step) for step in steps if step.side == "candidate"}
-    if not before or not after:
-        without = [side for side, loads in (("reference", before), ("candidate", after)) if not loads]
+def _lacking(steps: Sequence[LoadStep], parameters: RatioParameters) -> str:
+    """What was not measured, on one side or on both, or ""."""
+    sides: tuple[SideName, SideName] = ("reference", "candidate")
+    loads = {side: {load_name(step) for step in steps if step.side == side} for side in sides}
+    without = [side for side in sides if not loads[side]]
+    if without:
         return f"Nothing was measured of the {' and the '.join(without)}."
-    return f"Only one side was measured at {named(sorted(before ^ after))}." if before != after else ""
-
-
-def _problem(step: LoadStep, parameters: RatioParameters) -> str:
-    if step.latency is None or step.throughput is None:
-        return "nothing was answered"
-    if step.ok is None or step.latency.n is None:
-        return "it is not known how many requests were answered and how many failed"
-    if not step.stable:
-        return f"did not come to rest ({step.stability})"
-    if step.latency.n < parameters.least_requests:
-        return f"{step.latency.n} answers, {parameters.least_requests} are needed"
-    failed = sum(step.failed.values())
-    if 100 * failed > parameters.most_failed_percent * (failed + step.ok):
-        return f"{failed} of {failed + step.ok} requests failed"
-    return ""
+    alone = loads["reference"] ^ loads["candidate"]
+    if alone:
+        return f"Only one side was measured with {named(sorted(alone))}."
+    closed = {step.concurrency for step in steps}
+    absent = [str(each) for each in sorted(set(parameters.concurrencies) - closed)]
+    return f"The policy asks for {', '.join(absent)} at a time, which was not measured." if absent else ""
 
 
 def _told(ratio: Ratio) -> str:

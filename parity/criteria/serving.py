@@ -16,7 +16,7 @@ from parity.criteria.base import (
     Parameters,
     Sense,
 )
-from parity.serving.evidence import Deviation, LoadStep, ServingEvidence, SideName
+from parity.serving.evidence import LoadStep, ServingEvidence, SideName
 
 MOST_NAMED = 5
 
@@ -77,27 +77,6 @@ def inconclusive(message: str, *, observed: float | None = None, n: int = 0) -> 
 def of_side(serving: ServingEvidence, side: SideName) -> list[LoadStep]:
     """The steps of one side, in their order."""
     return [step for step in serving.steps if step.side == side]
-
-
-def load_name(step: LoadStep) -> str:
-    """A load in words: `concurrency 4`, `200 a second (poisson)`."""
-    if step.concurrency is not None:
-        return f"concurrency {step.concurrency}"
-    return f"{step.rate:g} a second ({step.arrivals})"
-
-
-def amount(score: float, pixels: float) -> str:
-    """A difference between answers in words."""
-    return f"{score:.2g} in score and {pixels:.2g} pixels"
-
-
-def largest(deviation: Deviation | None) -> str:
-    """A sentence about the largest difference, or nothing."""
-    if deviation is None:
-        return ""
-    if deviation.score == deviation.box_pixels == 0:
-        return " None differs at all."
-    return f" The largest is {amount(deviation.score, deviation.box_pixels)}: {deviation.where}."
 
 
 def named(names: Iterable[str]) -> str:

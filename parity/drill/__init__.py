@@ -76,9 +76,9 @@ def _perform(
     with progress.step(f"{request.model}: rehearsing the rollback", len(DRILL_STEPS) + 1) as step:
         own = answers_of(reference, images), answers_of(reference, images)
         step.advance()
-        if not own[0]:
+        if not own[0].keys() & own[1].keys():
             raise EvidenceError(
-                f"the reference answered none of {len(images)} images",
+                f"the reference answered none of {len(images)} images twice",
                 where=f"drill of {request.model!r}",
                 expected="images that it can answer, to hold the answers of the drill to",
                 remedy="see what `parity run` says of them, or ask for more with --images",
@@ -88,6 +88,7 @@ def _perform(
         for name, act in zip(DRILL_STEPS, rehearsal.acts(), strict=True):
             steps.append(timed(name, act))
             step.advance()
+    noise = rehearsal.noise
     return Drill(
         created=created,
         removal=rehearsal.removal,
@@ -95,4 +96,7 @@ def _perform(
         images=len(rehearsal.asked),
         unanswered=rehearsal.unanswered,
         unequal=rehearsal.unequal,
+        detections=rehearsal.detections,
+        noise_score=None if noise is None else noise.score,
+        noise_pixels=None if noise is None else noise.pixels,
     )

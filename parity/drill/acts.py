@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from parity.answers import Answers, Cut, Noise, compare, noise_floor, unusable
+from parity.answers import Answers, Cut, Noise, compare, noise_floor, telling, unusable
 from parity.dataset import ImageRecord
 from parity.drill.candidate import Candidate, Removal
 from parity.errors import ParityError, first_line
@@ -24,7 +24,7 @@ class Rehearsal:
     """Performs the steps in their order and counts what went wrong.
 
     reference: entered. candidate: started. own: two quiet runs of the reference over `images`; those that it
-    could not answer in the first are not asked for again, which the first step tells.
+    could not answer in both are not asked for again, which the first step tells.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Rehearsal:
         cut: Cut,
     ) -> None:
         self.candidate = candidate
-        self.asked = [image for image in images if image.image_id in own[0]]
+        self.asked = [image for image in images if image.image_id in own[0].keys() & own[1].keys()]
         self.left_out = len(images) - len(self.asked)
         self.removal: Removal | None = None
         self.unanswered = 0
@@ -44,7 +44,7 @@ class Rehearsal:
         self._cut = cut
         self._own, self._own_noise = own[0], noise_floor(*own, cut)
         self._before: Answers = {}
-        self._before_noise = self._own_noise
+        self._before_noise: Noise | None = None
         self._environment = {SWITCH: "true"}
         self._router = RoutedRunner(reference, candidate.runner, self._environment)
 
@@ -59,11 +59,28 @@ class Rehearsal:
             self._candidate_answers_again,
         )
 
+    @property
+    def noise(self) -> Noise | None:
+        """The larger noise floor of both sides; None when the candidate's is not known."""
+        own, before = self._own_noise, self._before_noise
+        if before is None:
+            return None
+        return Noise(score=max(own.score, before.score), pixels=max(own.pixels, before.pixels))
+
+    @property
+    def detections(self) -> int:
+        """Detections that would be missed, of the side that has fewer, over the images that are asked for."""
+        if self._before_noise is None:
+            return 0
+        own = (self._own[image.image_id] for image in self.asked)
+        return min(
+            telling(own, self._cut, self._own_noise),
+            telling(self._before.values(), self._cut, self._before_noise),
+        )
+
     def _candidate_answers(self) -> str:
-        answers = self._ask("candidate", self.asked)
-        self._before = {image_id: r for image_id, r in answers.items() if not unusable(r)}
-        again = answers_of(self._router, self.asked)
-        self._before_noise = noise_floor(self._before, again, self._cut)
+        before, again = self._ask("candidate", self.asked), self._ask("candidate", self.asked)
+        self._before, self._before_noise = before, noise_floor(before, again, self._cut)
         told = f"; {self.left_out} that the reference cannot answer were left out" if self.left_out else ""
         return f"{len(self.asked)} images answered by the candidate, twice{told}"
 
@@ -91,7 +108,7 @@ class Rehearsal:
         return f"{SWITCH}=true; the candidate was ready after {ready:.1f} s and answers the same call"
 
     def _candidate_answers_again(self) -> str:
-        if not self._before:
+        if self._before_noise is None:
             raise StepFailed("there are no answers of before to compare with")
         answers = self._ask("candidate", self.asked)
         largest = self._equal(answers, self._before, self._before_noise)

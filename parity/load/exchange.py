@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from parity.dataset import ImageProblem
 from parity.detections import Status
-from parity.load.answers import Reservoir
+from parity.load.answers import OneOfEvery, Reservoir
 from parity.load.material import Material, Picture
 from parity.load.tally import IMAGE_UNUSABLE, NOT_ANSWERED, NOT_SENT, Tally
 from parity.load.threads import Clock, Threads
@@ -37,7 +37,7 @@ class Exchange:
         target: Target,
         material: Material,
         work: Work,
-        check_every: int,
+        chosen: OneOfEvery,
         tally: Tally,
         kept: Reservoir,
         threads: Threads,
@@ -46,7 +46,7 @@ class Exchange:
         self.target = target
         self.pictures = material.pictures
         self.payloads = material.payloads[side]
-        self.check_every = check_every
+        self.chosen = chosen
         self.tally = tally
         self.kept = kept
         self.threads = threads
@@ -109,14 +109,14 @@ class Exchange:
             self.kept.offer(result)
 
     async def _tensor(self, number: int, request: _Request) -> None:
-        """The request alone; every so many answers one is decoded after the clock has stopped."""
-        index = number % len(self.pictures)
+        """The request alone; of every so many answers one is decoded after the clock has stopped."""
+        index, chosen = number % len(self.pictures), number in self.chosen
         payload = self.payloads[index]
         began, request.sent = self.clock(), True
         answer = await self.target.send(payload)
         ended = self.clock()
         decoded: ImageResult | None = None
-        if number % self.check_every == 0:
+        if chosen:
             image = self.pictures[index].image
             result, _, _ = await self.threads.call(self.target.decode, image, payload, answer)
             decoded = check(result)

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-import numpy as np
-
 from parity.dataset import ImageProblem, ImageReader, ImageRecord
 from parity.errors import EvidenceError
 from parity.load.plan import LoadPlan
@@ -103,9 +101,9 @@ def _held(value: Any, depth: int, seen: set[int]) -> int:
     if id(value) in seen or depth == 0:
         return 0
     seen.add(id(value))
-    if isinstance(value, np.ndarray):
-        return value.nbytes
-    if isinstance(value, (bytes, bytearray, memoryview, str)):
+    if isinstance(size := getattr(value, "nbytes", None), int):  # arrays, and memory that is shared
+        return size
+    if isinstance(value, (bytes, bytearray, str)):
         return len(value)
     if hasattr(value, "ByteSize"):  # a protobuf message, which has no other parts to look into
         return int(value.ByteSize())

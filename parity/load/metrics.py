@@ -59,11 +59,12 @@ def metrics_seen(
 
     Of metrics that are counted by model, only this model's (and version's, unless empty) are looked at. A
     metric is present when every scrape has it. Counters, summaries and histograms have to move, but for
-    those that count what should not happen; gauges need not. Without two scrapes nothing was looked at: the
-    reason of every metric begins with NOT_SCRAPED and holds `reason`. Where the server writes nothing of any
-    GPU, the reason of GPU metrics begins with NO_GPU.
+    those that count what should not happen; gauges need not. One of unknown type cannot be told to be any
+    of these and counts as still. reason: why the scrape from before or after is not among them, if so. Then,
+    and without two scrapes, nothing was looked at: the reason of every metric begins with NOT_SCRAPED.
+    Where the server writes nothing of any GPU, the reason of GPU metrics begins with NO_GPU.
     """
-    if len(scrapes) < 2:
+    if reason or len(scrapes) < 2:
         why = f"{NOT_SCRAPED}: {reason or f'{len(scrapes)} scrapes, expected one before and one after'}"
         return [
             MetricSeen(name=name, wanted_by=list(by), present=False, moved=None, reason=why)
@@ -112,9 +113,11 @@ def _kind(scrape: Scrape, name: str) -> str:
 
 def _moved(name: str, kind: str, found: Sequence[Sequence[Sample]]) -> tuple[bool | None, str]:
     """Whether it moved, None where it need not; and why it did not."""
-    counted = {"counter": name, "summary": f"{name}_count", "histogram": f"{name}_count"}.get(kind)
-    if counted is None or name.startswith(NEED_NOT_MOVE):
+    if kind == "gauge" or name.startswith(NEED_NOT_MOVE):
         return None, ""
+    counted = {"counter": name, "summary": f"{name}_count", "histogram": f"{name}_count"}.get(kind)
+    if counted is None:
+        return False, f"the server tells no type of it ({kind or 'none'}), so it may have to move"
     totals = [_total(samples, counted) for samples in found]
     if len(set(totals)) == 1:
         return False, f"{counted} stayed at {totals[0]:g} in {len(found)} scrapes"

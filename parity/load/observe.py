@@ -96,6 +96,10 @@ class SourcesObserver:
         """All scrapes of a side in their order: to see what moved, and to reconcile with."""
         return list(self._sides[side].scrapes) if side in self._sides else []
 
+    def incomplete(self, side: SideName) -> str:
+        """Why the scrape from before the first request or after the last answer is missing; else empty."""
+        return self._sides[side].incomplete() if side in self._sides else "nobody was asked"
+
     def unseen(self, side: SideName) -> list[str]:
         """What could not be observed of a side, and why; each once."""
         return list(dict.fromkeys(self._sides[side].unseen)) if side in self._sides else []
@@ -103,10 +107,15 @@ class SourcesObserver:
 
 @dataclass
 class _Side:
-    """One side. unseen: why something was not seen. page: all that the last sample is from."""
+    """One side. unseen: why something was not seen. page: all that the last sample is from.
+
+    first, last: the scrapes from before and after all requests; None while, or because, there is none.
+    """
 
     sources: Sources
     scrapes: list[Scrape] = field(default_factory=list)
+    first: Scrape | None = None
+    last: Scrape | None = None
     unseen: list[str] = field(default_factory=list)
     statistics: ModelStatistics | None = None
     page: str = ""
@@ -120,7 +129,7 @@ class _Side:
         metrics = self.sources.metrics
         if metrics is not None:
             self.samples = Sampler(lambda: self._sample(metrics), SAMPLE_S)
-            await self._tried("metrics", lambda: self._scrape(metrics))
+            self.first = await self._tried("metrics", lambda: self._scrape(metrics))
         elif self.sources.nvml:
             try:
                 nvml = self.stack.enter_context(Nvml(self.sources.gpus))
@@ -137,7 +146,13 @@ class _Side:
         self.stack.close()
         metrics = self.sources.metrics
         if metrics is not None:
-            await self._tried("metrics", lambda: self._rest(metrics))
+            self.last = await self._tried("metrics", lambda: self._rest(metrics))
+
+    def incomplete(self) -> str:
+        """Which of the two scrapes that count is missing, and why; empty when both are there."""
+        missing = [when for when, scrape in (("before", self.first), ("after", self.last)) if scrape is None]
+        why = "; ".join(dict.fromkeys(self.unseen)) or "nothing tells of it"
+        return f"no scrape from {' and '.join(missing)} the load ({why})" if missing else ""
 
     async def before(self) -> None:
         """Note where the counters stand, and begin to watch the GPU."""
@@ -188,7 +203,7 @@ class _Side:
         self.scrapes.append(scrape)
         return scrape
 
-    async def _rest(self, metrics: MetricsSource) -> None:
+    async def _rest(self, metrics: MetricsSource) -> Scrape:
         """Scrape until the counters rest, for Triton counts a request only after it has answered it.
 
         They rest when nothing is pending and several scrapes in a row are equal. After REST_MOST_S the last
@@ -204,6 +219,7 @@ class _Side:
                 break
             await asyncio.sleep(REST_POLL_S)
         self.scrapes.append(scrape)
+        return scrape
 
     def _gpu_of_samples(self, metrics: MetricsSource, samples: Sequence[str]) -> GpuUse:
         """By Triton's metrics; the last scrape tells whether there is a GPU at all."""

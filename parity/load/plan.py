@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from parity.errors import UsageError, join_problems
-from parity.serving.evidence import Work
+from parity.serving.evidence import Work, load_name
 
 Arrivals = Literal["constant", "poisson"]
 CONCURRENCIES = (1, 2, 4, 8, 16)
@@ -34,9 +34,7 @@ class Load:
     @property
     def label(self) -> str:
         """For progress and messages."""
-        if self.rate is not None:
-            return f"{self.rate:g}/s, {self.arrivals}"
-        return f"{self.concurrency} at a time"
+        return load_name(self)
 
 
 def closed(concurrency: int) -> Load:
@@ -106,13 +104,14 @@ def _in_range(value: float, zero: bool) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """A whole run: each load `turns` times on the reference and the candidate in turn (A B A B).
+    """A whole run: each load `turns` times on the reference and the candidate in turn (A B B A).
 
     work: `image` has everything from the file's bytes to boxes under the clock, `tensor` the request alone.
     most_images, most_bytes: the working set that is kept in memory and sent again and again.
     most_under_way, most_payload_bytes: an open loop's bound; what exceeds it fails as `not-sent`.
-    check_every: with `tensor`, every so many answers one is decoded; with `image` all are. keep: answers
-    kept a step, to compare with the quiet run's. seed: of arrivals and of the choice of kept answers.
+    check_every: with `tensor`, of every so many answers one is decoded, drawn by lot; with `image` all are.
+    keep: answers kept a step, to compare with the quiet run's. seed: of arrivals, and of which answers are
+    decoded and kept.
     """
 
     loads: tuple[Load, ...] = field(default_factory=lambda: tuple(closed(n) for n in CONCURRENCIES))

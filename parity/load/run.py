@@ -1,4 +1,6 @@
-"""A whole load run: both sides in turn under each load, so that drift of the machine hits both.
+"""A whole load run: both sides in turn under each load, each first in every other turn (A B B A).
+
+A machine that drifts one way then favours neither side.
 
     run = LoadRun()
     run_load(run, plan, {"reference": ..., "candidate": ...}, dataset.images, reader)
@@ -9,12 +11,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from parity.dataset import ImageReader, ImageRecord
-from parity.load.answers import Answer, Reservoir
+from parity.load.answers import Answer, OneOfEvery, Reservoir
 from parity.load.clock import run_on_fine_loop, undisturbed
 from parity.load.exchange import Exchange
 from parity.load.loops import ClosedLoop, OpenLoop, Source
@@ -82,13 +84,16 @@ async def run_steps(
     *,
     observers: Sequence[Observer] = (),
     progress: Progress | None = None,
+    stepped: Callable[[], None] = lambda: None,
     threads: Threads | None = None,
 ) -> None:
     """Put each load of the plan on the reference and the candidate in turn, `turns` times.
 
-    targets: one or both sides, not yet entered; they are open for the whole run. observers: called around
-    each step. threads: where encoding and decoding run; none: one for each core that this process may use.
-    More would only take turns on the cores, and make each request slower.
+    Turns 0, 2, ... begin with the reference, turns 1, 3, ... with the candidate. targets: one or both sides,
+    not yet entered; they are open for the whole run. observers: called around each step. stepped: called
+    after each step, when it is in `run` and nothing is under way. threads: where encoding and decoding run;
+    none: one for each core that this process may use. More would only take turns on the cores, and make each
+    request slower.
 
     Raises EvidenceError when no image can be sent, and what entering a target or an observer raises. A
     request that fails is counted and raises nothing.
@@ -105,9 +110,10 @@ async def run_steps(
         with progress.step("load: steps", len(plan.loads) * plan.turns * len(sides)) as whole:
             for load in plan.loads:
                 for turn in range(plan.turns):
-                    for side in sides:
+                    for side in sides if turn % 2 == 0 else sides[::-1]:
                         one = _OneStep(run, plan, side, load, turn, material)
                         await one.go(entered[side], threads, observers, progress, loop.time)
+                        stepped()
                         whole.advance()
 
 
@@ -137,7 +143,7 @@ class _OneStep:
             target=target,
             material=self.material,
             work=plan.work,
-            check_every=plan.check_every,
+            chosen=OneOfEvery(plan.check_every, plan.seed + self.turn),
             tally=tally,
             kept=kept,
             threads=threads,

@@ -24,17 +24,17 @@ IMAGE_UNUSABLE = "image-unusable"
 class Totals:
     """All requests of one side in a whole run, each of which is in here once.
 
-    warmup, measured: those that were sent, which a server may have counted too. unsent: those that were
-    not, by reason.
+    around, measured: those that were sent before and after the measured parts, and in them; a server may
+    have counted either. unsent: those that were not sent, by reason.
     """
 
-    warmup: RequestLedger = field(default_factory=RequestLedger)
+    around: RequestLedger = field(default_factory=RequestLedger)
     measured: RequestLedger = field(default_factory=RequestLedger)
     unsent: Counter[str] = field(default_factory=Counter)
 
     def sent(self) -> LedgerCounts:
-        """Warm-up and measured together, as a server's counters see them."""
-        first, second = self.warmup.counts(), self.measured.counts()
+        """Both together, as a server's counters see them."""
+        first, second = self.around.counts(), self.measured.counts()
         return LedgerCounts(
             ok=first.ok + second.ok,
             retried=first.retried + second.retried,
@@ -112,8 +112,8 @@ class Tally:
         if window is not None:
             window.answers += 1
         if not self.measured(intended):
-            self.warmed_up += 1
-            self.totals.warmup.enter("ok", [])
+            self.warmed_up += intended < self.since
+            self.totals.around.enter("ok", [])
             return False
         self.totals.measured.enter("ok", [])
         self.ok += 1
@@ -129,9 +129,9 @@ class Tally:
         if not sent:
             self.totals.unsent[reason] += 1
         else:
-            (self.totals.measured if measured else self.totals.warmup).enter("failed", [reason])
+            (self.totals.measured if measured else self.totals.around).enter("failed", [reason])
         if not measured:
-            self.warmed_up += 1
+            self.warmed_up += intended < self.since
             return
         self.failed[reason] += 1
         self.ended += 1

@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic.config import JsonDict
 
 from parity.config import hint
 from parity.criteria import Needs, Parameters
-from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER
+from parity.criteria.base import FEWER_IS_LOOSER, HIGHER_IS_LOOSER, LOWER_IS_LOOSER
 from parity.policies.plan import PHASES
 
 P = TypeVar("P", bound=Parameters)
 OPERATING_POINT = "operating_point"
 """The criterion whose parameters hold the production threshold."""
 KINDS: tuple[Needs, ...] = get_args(Needs)
-FEWER_IS_LOOSER: JsonDict = {"looser": "fewer"}
 YEAR_HOURS = 8784.0
 
 

@@ -26,6 +26,7 @@ from parity.report.rehearsal import wording
 from parity.report.schema import contradictions
 from parity.report.tables import tables_of
 from parity.report.text import one_line, redacted, visible, without_secrets, without_verdict
+from parity.serving.evidence import load_name
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _URGENCY = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
@@ -255,7 +256,8 @@ def _environment() -> Environment:
         "axis": drawing.axis,
         "overlay": drawing.overlay,
         "serving_plot": serving_plot,
-        "load_of": serving.load_of,
+        "load_of": load_name,
+        "error_rate_bound": serving.error_rate_bound,
         "AXIS_WIDTH": drawing.AXIS_WIDTH,
         "AXIS_HEIGHT": drawing.AXIS_HEIGHT,
     }

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from parity.serving.evidence import LoadStep, SideName
+from parity.statistics import binomial_upper_bound
 
 SIDES: tuple[SideName, ...] = ("reference", "candidate")
 QUANTILES = ("p50", "p95", "p99")
@@ -62,11 +63,15 @@ _DASHES = {"p50": ":", "p95": "-", "p99": "--"}
 _INK = "#808080"
 
 
-def load_of(step: LoadStep) -> str:
-    """The load of a step in words: `8 at a time`, or `20/s, poisson`."""
-    if step.concurrency is not None:
-        return f"{step.concurrency} at a time"
-    return f"{step.rate:g}/s, {step.arrivals}"
+def error_rate_bound(step: LoadStep) -> float | None:
+    """What the step's true error rate stays under with 95 % confidence, 0 to 1 (Clopper and Pearson 1934).
+
+    None where the counts are not known, or nothing was sent. It takes requests for independent.
+    """
+    failed = sum(step.failed.values())
+    if not step.sent or failed > step.sent:
+        return None
+    return binomial_upper_bound(failed, step.sent)
 
 
 def latency_rows(model: str, steps: Sequence[LoadStep]) -> Iterator[tuple[Any, ...]]:

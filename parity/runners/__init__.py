@@ -17,7 +17,16 @@ from parity.runners.tensorrt_rtx import TensorRtRtxRunner
 from parity.runners.triton import TritonRunner
 from parity.runners.ultralytics import UltralyticsRunner
 
-__all__ = ["RUNNERS", "SETTINGS", "ImageResult", "Runner", "RunnerContext", "RunnerSettings", "create"]
+__all__ = [
+    "RUNNERS",
+    "SETTINGS",
+    "ImageResult",
+    "Runner",
+    "RunnerContext",
+    "RunnerSettings",
+    "create",
+    "kind_of",
+]
 
 RUNNERS: dict[str, type[Any]] = {
     "http-service": HttpServiceRunner,
@@ -35,12 +44,17 @@ def create(config: RunnerConfig, context: RunnerContext) -> Runner:
 
     Raises UsageError when a user's own runner cannot be imported or does not take its settings.
     """
-    kind = RUNNERS.get(config.runner) or _own(config.runner)
+    kind = kind_of(config.runner)
     problems = settings_problems(kind.Settings, config.settings, config.runner)
     if problems:
         raise UsageError(join_problems(problems), where="run file")
     runner: Runner = kind(context, validate(kind.Settings, config.settings))
     return runner
+
+
+def kind_of(name: str) -> type[Any]:
+    """The class that the run file names. Raises UsageError when a user's own cannot be imported."""
+    return RUNNERS.get(name) or _own(name)
 
 
 def _own(name: str) -> type[Any]:

@@ -10,6 +10,7 @@ from parity.errors import RunnerError
 from parity.requests import RequestError
 from parity.runners import http_problems
 from parity.runners.http_endpoint import MOST_ANSWER_BYTES, Endpoint, HttpRequest
+from parity.secrecy import without
 from parity.visible import one_line
 
 CHUNK = 1 << 16
@@ -45,7 +46,7 @@ class HttpClient:
         """What the service says of its health, at most 4,000 characters, as one line. Raises RequestError."""
         endpoint = self.endpoint
         body = self._ask("GET", endpoint.health, endpoint.headers, None, timeout or endpoint.timeout)
-        text = http_problems.without(endpoint.token, body.decode("utf-8", errors="replace"))
+        text = without(endpoint.token, body.decode("utf-8", errors="replace"))
         return one_line(text[:MOST_HEALTH])
 
     def live(self) -> bool:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from parity.dataset import ImageRecord
-from parity.errors import UsageError
 from parity.provenance import package_version
 from parity.runners import http_problems
 from parity.runners.base import ImageResult
 from parity.runners.http_answers import AnswerReader
 from parity.runners.json_fields import AnswerError
+from parity.secrecy import tls_context
 
 Sending = Literal["multipart", "raw"]
 MOST_ANSWER_BYTES = 16 * 2**20
@@ -29,10 +29,10 @@ SIGNATURES = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG", "png"), (b"BM", "bmp"), (b
 
 @dataclass(frozen=True, kw_only=True)
 class HttpRequest:
-    """One picture, ready to be sent by POST."""
+    """One picture, ready to be sent by POST. headers: those that hold the token, which no `repr` shows."""
 
-    body: bytes
-    headers: dict[str, str]
+    body: bytes = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +93,4 @@ class Endpoint:
 
     def tls(self) -> ssl.SSLContext | None:
         """What its certificate is held to; None for plain HTTP. Raises UsageError for a bad `ca`."""
-        if not self.detect.startswith("https:"):
-            return None
-        try:
-            return ssl.create_default_context(cafile=self.ca)
-        except OSError as error:  # which ssl.SSLError is, too
-            raise UsageError(
-                f"cannot be used: {error.strerror or error}",
-                where=f"`ca` in the run file: {self.ca}",
-                expected="a PEM file of certificates to trust",
-            ) from error
+        return tls_context(self.ca) if self.detect.startswith("https:") else None

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from parity.requests import RequestError
+from parity.secrecy import without
 from parity.visible import one_line
 
 RETRYABLE = {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
@@ -170,8 +171,3 @@ def _words(body: bytes, token: str | None) -> str:
         detail = document["detail"]
         text = detail if isinstance(detail, str) else json.dumps(detail)
     return one_line(without(token, text))[:SHOWN]
-
-
-def without(token: str | None, text: str) -> str:
-    """What a service says, less the token, should it say that, too."""
-    return text.replace(token, "[token]") if token else text

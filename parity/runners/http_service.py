@@ -5,7 +5,6 @@ The service decodes, resizes and thresholds itself; what is sent is the file's o
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -30,8 +29,11 @@ from parity.runners.http_endpoint import Endpoint, HttpRequest, Sending
 from parity.runners.in_flight import Watched, answer_in_flight
 from parity.runners.outage import Outage
 from parity.runners.target import Target
+from parity.secrecy import is_loopback
 from parity.visible import one_line
 
+OF_PICTURES = frozenset({"http-400", "http-413", "http-415", "http-422"})
+"""Reasons that are one picture's own, where the service has answered others."""
 PATH_PATTERN = r"^/[!-~]*$"
 _SECRET = re.compile(r"token|secret|passw|api_?key|auth|credential|signature", re.IGNORECASE)
 
@@ -84,7 +86,7 @@ class HttpServiceSettings(AnswerSettings):
     @classmethod
     def _not_in_the_clear(cls, variable: str | None, others: ValidationInfo) -> str | None:
         url = str(others.data.get("url", ""))  # empty when there is something wrong with it
-        if variable and url.startswith("http:") and not _is_loopback(url):
+        if variable and url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
             raise ValueError("a token would cross the network in clear text: begin `url` with https://")
         return variable
 
@@ -126,6 +128,8 @@ class HttpServiceRunner:
         self.outage = Outage(ready=self._live, gone=lambda: False, patience=settings.patience)
         self.client: HttpClient | None = None
         self.health = ""
+        self._answered = False
+        self._refused: set[int] = set()
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -148,11 +152,13 @@ class HttpServiceRunner:
 
     def predict(self, images: Iterable[ImageRecord]) -> Iterator[ImageResult]:
         """Results in the order in which they finish; at most `in_flight` images are under way."""
+        self._refused.clear()
         server = Watched(
             what="the service",
             where=self.endpoint.detect,
             live=lambda: not self.outage.given_up and self._live(),
             ending=self.outage.ending,
+            excused=lambda result: result.image_id in self._refused,
         )
         return answer_in_flight(images, self.answer, most=self.settings.in_flight, server=server)
 
@@ -160,10 +166,14 @@ class HttpServiceRunner:
         """Carry one image from file to boxes. Failures become the image's status; nothing is raised."""
         try:
             request = self.endpoint.request(self.context.reader.file(image))
-            return self.retries.ask(lambda: self._attempt(image, request), self.ledger)
+            result = self.retries.ask(lambda: self._attempt(image, request), self.ledger)
+            self._answered = True
+            return result
         except ImageProblem as problem:
             return ImageResult(image_id=image.image_id, status=problem.status, message=problem.message)
         except ParityError as error:
+            if self._answered and isinstance(error, RequestError) and error.reason in OF_PICTURES:
+                self._refused.add(image.image_id)
             return ImageResult(image_id=image.image_id, status=Status.FAILED, message=_told(error))
         except Exception as error:  # noqa: BLE001  # one picture that breaks a library must not end the run
             return ImageResult(image_id=image.image_id, status=Status.FAILED, message=first_line(error))
@@ -210,14 +220,6 @@ class HttpServiceRunner:
             if error.retryable and self.settings.patience:
                 self.outage.notice(error)
             raise
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _told(error: ParityError) -> str:

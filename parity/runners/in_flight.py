@@ -23,7 +23,8 @@ class Watched:
     """The server that answers. what: its name in a sentence. where: its endpoint, without secrets.
 
     live: whether it still says that it is there. log_tail: the end of its log, where that can be read.
-    ending: entered while the last requests are waited for, to cut short what they wait for.
+    ending: entered while the last requests are waited for, to cut short what they wait for. excused: whether
+    a failure is the image's own and shows nothing of the server.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Watched:
     live: Callable[[], bool]
     log_tail: Callable[[], str] = str
     ending: Callable[[], AbstractContextManager[Any]] = nullcontext
+    excused: Callable[[ImageResult], bool] = lambda _: False
 
     def stop_if_broken(self, result: ImageResult, failures: int) -> None:
         """Raise RunnerError when the server is gone, or has failed so many images in a row."""
@@ -77,6 +79,8 @@ def answer_in_flight(
             results = [future.result() for future in done]
             yield from results  # all that was answered, before anything ends the run
             for result in results:
+                if server.excused(result):
+                    continue
                 failures = failures + 1 if result.status is Status.FAILED else 0
                 if failures:
                     server.stop_if_broken(result, failures)

@@ -58,9 +58,11 @@ class NetworkRunner(ABC):
             nonfinite=decoded.nonfinite,
         )
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
-        """Pixels to input tensor (3, H, W); a subclass may plant a fault here."""
-        return preprocess(pixels, self.context.model.input_size, self.context.model.resize)
+    def prepare(
+        self, pixels: NDArray[np.uint8], into: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], Placement]:
+        """Pixels to input tensor (3, H, W), in `into` if that is given; a subclass may plant a fault here."""
+        return preprocess(pixels, self.context.model.input_size, self.context.model.resize, into)
 
     def interpret(self, output: NDArray[np.float32], placement: Placement) -> Decoded:
         """One image's output to boxes; a subclass may plant a fault here."""

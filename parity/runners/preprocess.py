@@ -82,15 +82,21 @@ def render(pixels: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]
     return pixels
 
 
-def to_tensor(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """BGR uint8 (h, w, 3) to RGB float32 (3, h, w), divided by 255."""
+def to_tensor(pixels: NDArray[np.uint8], into: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """BGR uint8 (h, w, 3) to RGB float32 (3, h, w), divided by 255; in `into` if it is given."""
     planes = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1))
-    return np.asarray(np.divide(planes, np.float32(255), dtype=np.float32))
+    return np.asarray(np.divide(planes, np.float32(255), out=into, dtype=np.float32))
 
 
 def preprocess(
-    pixels: NDArray[np.uint8], input_size: tuple[int, int], resize: Resize
+    pixels: NDArray[np.uint8],
+    input_size: tuple[int, int],
+    resize: Resize,
+    into: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], Placement]:
-    """The whole way: BGR uint8 (h, w, 3) to float32 (3, H, W) in 0 to 1, and how to map boxes back."""
+    """The whole way: BGR uint8 (h, w, 3) to float32 (3, H, W) in 0 to 1, and how to map boxes back.
+
+    into: where to put the tensor, (3, H, W); a new array by itself.
+    """
     placement = place(pixels.shape[0], pixels.shape[1], input_size, resize)
-    return to_tensor(render(pixels, placement)), placement
+    return to_tensor(render(pixels, placement), into), placement

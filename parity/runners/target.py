@@ -35,7 +35,10 @@ class Target(Protocol):
     ) -> None: ...
 
     def encode(self, image: ImageRecord, file: bytes) -> Any:
-        """The file of an image as what `send` takes. Raises ImageProblem for one that cannot be used."""
+        """The file of an image as what `send` takes, any number of times, also at once.
+
+        Raises ImageProblem for one that cannot be used, RequestError without room for the payload.
+        """
         ...
 
     async def send(self, payload: Any) -> Any:

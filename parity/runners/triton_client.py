@@ -18,7 +18,7 @@ from parity.heads import shape_fits
 from parity.requests import RequestError, RequestLedger, Retries
 from parity.runners.outage import Outage
 from parity.runners.triton_contract import Contract, contract_of
-from parity.runners.triton_memory import SharedRegions
+from parity.runners.triton_memory import SharedRegions, input_of, output_of
 from parity.runners.triton_transport import AWAY, Transport
 from parity.visible import one_line
 
@@ -107,7 +107,7 @@ class TritonClient:
 
         May be called from several threads. Raises RequestError.
         """
-        contract = self._checked()
+        contract = self.tensors
 
         def attempt() -> NDArray[np.float32]:
             self.outage.pass_()
@@ -120,16 +120,23 @@ class TritonClient:
 
         return self.retries.ask(attempt, self.ledger)
 
+    @property
+    def tensors(self) -> Contract:
+        """Names and shapes of the model's tensors. Raises RunnerError before `check`."""
+        if self.contract is None:
+            raise RunnerError("`check` comes before `infer`", where=self.url)
+        return self.contract
+
     def input_of(self, library: Any, batch: NDArray[np.float32]) -> tuple[Any, Any]:
         """A batch as an `InferInput`, and the wanted output, of tritonclient's module for a protocol."""
-        contract = self._checked()
+        contract = self.tensors
         tensor = library.InferInput(contract.input, list(batch.shape), "FP32")
         tensor.set_data_from_numpy(batch)
         return tensor, library.InferRequestedOutput(contract.output)
 
     def output_of(self, result: Any, images: int) -> NDArray[np.float32]:
         """The output (n, ...) in a result. Raises RequestError when it is not what the head gives."""
-        output = result.as_numpy(self._checked().output)
+        output = result.as_numpy(self.tensors.output)
         if output is None or output.dtype != np.float32 or not self._fits(output.shape, images):
             what = "no output" if output is None else f"{output.dtype} output of shape {output.shape}"
             raise self.transport.connection.error(f"{what} for a batch of {images}", "bad-answer")
@@ -151,25 +158,22 @@ class TritonClient:
     ) -> NDArray[np.float32]:
         shape = (len(batch), *contract.output_shape)
         size = prod(shape) * batch.itemsize
-        names = contract.input, contract.output
         with regions.lent(batch.nbytes, size) as region:
-            tensor, output = regions.describe(region, self.transport.library, names, batch, size)
+            library = self.transport.library
+            tensor = input_of(region, library, contract.input, batch)
+            region.blank()
+            output = output_of(region, library, contract.output, size)
             result = self.transport.infer(self.model, self.version, tensor, output)
             self.check_told(result, shape)
-            return regions.contents(region, shape)
+            return region.output(shape)
 
     def check_told(self, result: Any, shape: tuple[int, ...]) -> None:
         """Raise RequestError unless the server says that it wrote an output of that shape."""
-        told = result.get_output(self._checked().output)
+        told = result.get_output(self.tensors.output)
         given = told.get("shape", ()) if isinstance(told, dict) else getattr(told, "shape", ())
         if tuple(map(int, given)) != shape:
             found = f"an output of shape {tuple(given)}, not {shape}"
             raise self.transport.connection.error(found, "bad-answer")
-
-    def _checked(self) -> Contract:
-        if self.contract is None:
-            raise RunnerError("`check` comes before `infer`", where=self.url)
-        return self.contract
 
     def _fits(self, shape: tuple[int, ...], images: int) -> bool:
         return self.head is not None and shape[:1] == (images,) and shape_fits(shape[1:], *self.head)

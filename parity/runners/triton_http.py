@@ -17,6 +17,10 @@ from parity.errors import RunnerError, first_line
 from parity.requests import RequestError
 from parity.runners.triton_transport import HEALTH_S, Connection
 
+MOST_BYTES = 1 << 30
+"""Largest answer that is taken, bytes: as over gRPC."""
+CHUNK = 1 << 16
+
 
 def library() -> Any:
     """The module tritonclient.http. Raises RunnerError when it is not installed."""
@@ -28,6 +32,44 @@ def library() -> Any:
             remedy="pip install 'triton-parity[triton]', or set protocol = 'grpc'",
         ) from error
     return http
+
+
+def bounded(kind: type[Any]) -> type[Any]:
+    """A subclass of tritonclient's client that reads no answer of more than `MOST_BYTES`.
+
+    tritonclient reads answers to their end, and gives its users no place to stop it.
+    """
+
+    class Bounded(kind):  # type: ignore[misc]  # tritonclient has no types
+        def _get(self, *arguments: Any, **named: Any) -> Any:
+            return _limited(super()._get(*arguments, **named))
+
+        def _post(self, *arguments: Any, **named: Any) -> Any:
+            return _limited(super()._post(*arguments, **named))
+
+    return Bounded
+
+
+def _limited(response: Any) -> Any:
+    """The response; its `read` counts where its length is not told beforehand. Raises ValueError over it."""
+    told = response.get("content-length")
+    if told is not None and int(told) > MOST_BYTES:
+        raise ValueError(f"{int(told):,} bytes, expected at most {MOST_BYTES:,}")
+    if told is None:
+        whole = response.read
+
+        def read(length: int | None = None) -> bytes:
+            if length is not None:
+                return bytes(whole(min(length, MOST_BYTES)))
+            body = bytearray()
+            while part := whole(CHUNK):
+                body += part
+                if len(body) > MOST_BYTES:
+                    raise ValueError(f"no end after {MOST_BYTES:,} bytes")
+            return bytes(body)
+
+        response.read = read
+    return response
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +164,7 @@ class HttpTransport:
 
             connection = self.connection
             try:
-                client = self.library.InferenceServerClient(
+                client = bounded(self.library.InferenceServerClient)(
                     connection.address,
                     concurrency=1,
                     connection_timeout=connection.timeout,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from parity.runners.triton_grpc import library as grpc_library
 from parity.runners.triton_grpc import translated as grpc_error
 from parity.runners.triton_http import library as http_library
 from parity.runners.triton_http import network_error, status_error
+from parity.runners.triton_memory import Loan
+from parity.runners.triton_target_memory import TargetMemory
 from parity.runners.triton_transport import Connection, tls_context
 
 if TYPE_CHECKING:
@@ -32,18 +35,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """One image ready to send. inputs, outputs: of tritonclient. placement: where its pixels lie."""
+    """One image ready to send.
+
+    inputs, outputs: of tritonclient; with shared memory, in which `memory` holds the input, each request has
+    an output of its own. placement: where its pixels lie.
+    """
 
     inputs: list[Any]
     outputs: list[Any]
     placement: Placement
+    memory: Loan | None = None
 
 
 class TritonTarget:
-    """A checked model on its server, over the runner's own protocol, tensors in the request.
+    """A checked model on its server, over the runner's own protocol; tensors as the runner hands them over.
 
-    Shared memory is left to the runner: regions belong to one request at a time, and what is encoded here may
-    be sent many times over, also at once.
+    With the runner's `shared_memory` they are in memory that the server maps. To be entered once.
     """
 
     def __init__(self, runner: TritonRunner, client: TritonClient) -> None:
@@ -54,8 +61,9 @@ class TritonTarget:
         self._library = grpc_library() if self._connection.wire == "grpc" else http_library()
         # gRPC takes the time limit with each request; HTTP's is the session's.
         limit = {"client_timeout": self._connection.timeout} if self._connection.wire == "grpc" else {}
-        self._options: dict[str, Any] = {"model_version": client.version, **limit}
+        self._limit: dict[str, Any] = limit
         self._stub: Any = None
+        self._memory = TargetMemory(client, self._library, self._ask) if client.regions is not None else None
 
     @property
     def endpoint(self) -> str:
@@ -73,37 +81,41 @@ class TritonTarget:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        stub, self._stub = self._stub, None
-        await stub.close()
+        try:
+            if self._memory is not None:
+                await self._memory.close()
+        finally:
+            stub, self._stub = self._stub, None
+            await stub.close()
 
     def encode(self, image: ImageRecord, file: bytes) -> Payload:
         """Decode, resize, and make the request's tensors. file: as the image reader has checked it.
 
-        Raises ImageProblem for pixels that cannot be decoded.
+        Raises ImageProblem for pixels that cannot be decoded, RequestError without room in shared memory.
         """
-        tensor, placement = self._runner.prepare(_pixels(image, file))
-        wanted_input, wanted_output = self._client.input_of(self._library, tensor[None])
-        return Payload(inputs=[wanted_input], outputs=[wanted_output], placement=placement)
+        pixels = _pixels(image, file)
+        if self._memory is not None:
+            size = self._runner.context.model.input_size
+            given, placement, memory = self._memory.input(size, partial(self._runner.prepare, pixels))
+            return Payload(inputs=[given], outputs=[], placement=placement, memory=memory)
+        tensor, placement = self._runner.prepare(pixels)
+        given, wanted = self._client.input_of(self._library, tensor[None])
+        return Payload(inputs=[given], outputs=[wanted], placement=placement)
 
     async def send(self, payload: Payload) -> Any:
-        """Send once; tritonclient's result, unread. Raises RequestError."""
-        connection = self._connection
-        try:
-            return await self._stub.infer(
-                self._client.model,
-                payload.inputs,
-                outputs=payload.outputs,
-                headers=connection.headers() if connection.token else None,
-                **self._options,
+        """Send once; tritonclient's result, unread, and its memory if it is shared. Raises RequestError."""
+        if self._memory is not None and payload.memory is not None:
+            return await self._memory.infer(
+                payload.memory, lambda wanted: self._infer(payload.inputs, [wanted])
             )
-        except self._library.InferenceServerException as error:
-            raise self._translated(error) from error
-        except Exception as error:  # sockets, TLS and HTTP: three libraries' exceptions
-            raise _aiohttp_error(error, connection) from error
+        return await self._infer(payload.inputs, payload.outputs)
 
     def decode(self, image: ImageRecord, payload: Payload, answer: Any) -> ImageResult:
         """The runner's own decoding. Raises RequestError for an output that is not what the head gives."""
-        output = self._client.output_of(answer, 1)
+        if self._memory is not None:
+            output = self._memory.contents(answer)
+        else:
+            output = self._client.output_of(answer, 1)
         decoded = self._runner.interpret(output[0], payload.placement)
         return ImageResult(
             image_id=image.image_id,
@@ -112,6 +124,26 @@ class TritonTarget:
             classes=decoded.classes,
             nonfinite=decoded.nonfinite,
         )
+
+    async def _infer(self, inputs: list[Any], outputs: list[Any]) -> Any:
+        return await self._ask(
+            "infer", self._client.model, inputs, outputs=outputs, model_version=self._client.version
+        )
+
+    async def _ask(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of tritonclient's asynchronous client. Raises RequestError."""
+        connection = self._connection
+        try:
+            return await getattr(self._stub, method)(
+                *arguments,
+                headers=connection.headers() if connection.token else None,
+                **options,
+                **self._limit,
+            )
+        except self._library.InferenceServerException as error:
+            raise self._translated(error) from error
+        except Exception as error:  # sockets, TLS and HTTP: three libraries' exceptions
+            raise _aiohttp_error(error, connection) from error
 
     def _translated(self, error: Any) -> RequestError:
         translate = grpc_error if self._connection.wire == "grpc" else status_error

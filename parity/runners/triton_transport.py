@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +15,19 @@ from typing import Any, Protocol
 from parity.config import Wire
 from parity.errors import UsageError, join_problems
 from parity.requests import RequestError
+from parity.secrecy import is_loopback, tls_context, without
+
+__all__ = [
+    "AWAY",
+    "HEALTH_S",
+    "Connection",
+    "Transport",
+    "check_connection",
+    "open_transport",
+    "server_address",
+    "speaks_http",
+    "tls_context",
+]
 
 HEALTH_S = 2.0
 """Seconds that the question whether a server or a model is ready may take."""
@@ -49,7 +60,7 @@ class Connection:
         """What became of a request, with advice, and without the token that a server may have echoed."""
         expected, remedy = _advice(self, reason)
         error = RequestError(
-            self._hidden(f"{reason}: {found}"),
+            without(self.token, f"{reason}: {found}"),
             reason=reason,
             retryable=reason in AWAY,
             where=self.address,
@@ -59,17 +70,15 @@ class Connection:
         error.__cause__ = cause
         return error
 
-    def _hidden(self, text: str) -> str:
-        return text.replace(self.token, "[token]") if self.token else text
+    @property
+    def host(self) -> str:
+        """The address without its port, and without the brackets of IPv6."""
+        return self.address.rpartition(":")[0].strip("[]")
 
     @property
     def loopback(self) -> bool:
         """Whether the address cannot lead to another machine."""
-        host = self.address.rpartition(":")[0].strip("[]")
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return is_loopback(self.host)
 
 
 class Transport(Protocol):
@@ -139,22 +148,10 @@ def open_transport(connection: Connection) -> Transport:
     return HttpTransport(connection)
 
 
-def tls_context(ca: Path | None) -> ssl.SSLContext:
-    """Verifies certificate and host name. Raises UsageError for a `ca` that is not a certificate."""
-    try:
-        return ssl.create_default_context(cafile=None if ca is None else str(ca))
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(
-            f"cannot be used as `ca`: {error.strerror or 'not a certificate'}",
-            where=str(ca),
-            expected="a PEM file with the certificate of the authority",
-        ) from error
-
-
 def speaks_http(connection: Connection) -> bool:
     """Whether something at the address answers a request in HTTP/1.1, whatever the answer is."""
-    host, _, port = connection.address.rpartition(":")
-    host, within = host.strip("[]"), min(HEALTH_S, connection.timeout)
+    host, port = connection.host, connection.address.rpartition(":")[2]
+    within = min(HEALTH_S, connection.timeout)
     try:
         link = (
             http.client.HTTPSConnection(host, int(port), timeout=within, context=tls_context(connection.ca))

@@ -8,120 +8,46 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-SideName = Literal["reference", "candidate"]
+from parity.serving.load_step import (
+    ClientSplit,
+    GpuUse,
+    Latency,
+    LoadStep,
+    Part,
+    ServerSplit,
+    SideName,
+    Value,
+    load_name,
+)
+
+__all__ = [
+    "DRILL_STEPS",
+    "BatchInvariance",
+    "ClientSplit",
+    "Deviation",
+    "Drill",
+    "DrillStep",
+    "GpuUse",
+    "Imported",
+    "Latency",
+    "LoadStep",
+    "MetricSeen",
+    "Reconciliation",
+    "ServerSplit",
+    "ServingEvidence",
+    "SideName",
+    "UnderLoad",
+    "Value",
+    "Work",
+    "load_name",
+]
+
 Work = Literal["image", "tensor"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Value(_Part):
-    """A measured value and its interval."""
-
-    value: float
-    interval: tuple[float, float] | None = None
-    reason: str = Field("", description="Why there is no interval; empty where there is one.")
-
-
-class Latency(_Part):
-    """Latency of the answered requests of a step, ms. Failed requests are not in it."""
-
-    n: int | None = Field(ge=1, description="Null where imported evidence does not tell, as the next ones.")
-    mean: float | None
-    p50: Value | None
-    p90: Value | None
-    p95: Value | None
-    p99: Value | None
-    max: float | None
-    confidence: float
-    histogram: str | None = Field(
-        description="HdrHistogram of microseconds, in its V2 encoding, to merge and redraw."
-    )
-    over_top: int = Field(0, ge=0, description="Answers slower than the histogram's top, recorded at it.")
-
-
-class ServerSplit(_Part):
-    """What Triton's statistics say of a step: the change between its begin and its end."""
-
-    requests: int = Field(description="Requests that succeeded, by the server's count.")
-    failures: int
-    inferences: int = Field(description="Images, where each request holds one or more.")
-    executions: int = Field(description="Batches that were run.")
-    queue_ms: float | None = Field(description="Mean a request; null without requests, as the next ones.")
-    compute_input_ms: float | None
-    compute_infer_ms: float | None
-    compute_output_ms: float | None
-    batch_sizes: dict[int, int] = Field(description="Executions by the size of the batch that was formed.")
-    cache_hits: int
-    reset: bool = Field(
-        False, description="Whether a counter fell, so that the server began anew in between."
-    )
-
-
-class GpuUse(_Part):
-    """How busy the GPU was in a step, shares from 0 to 1."""
-
-    source: Literal["nv_gpu_utilization", "nvml", "none"]
-    samples: int = Field(ge=0)
-    mean: float | None
-    max: float | None
-    reason: str = Field("", description="Why there is nothing, or what is damaged about it.")
-
-
-class ClientSplit(_Part):
-    """Where a client's time goes, mean ms of an answered request. With work `tensor` it only sends.
-
-    Where waiting is not small, the client's own cores are the bottleneck and not the server.
-    """
-
-    waiting_ms: float = Field(description="For a thread that encodes or decodes.")
-    encoding_ms: float
-    sending_ms: float = Field(description="From sending to the answer, over the network and in the server.")
-    decoding_ms: float
-
-
-class LoadStep(_Part):
-    """One step of a load run: one side under one load, in one turn (A B A B)."""
-
-    side: SideName
-    turn: int = Field(ge=0, description="0 for the first time that this side had this load, then 1, ...")
-    loop: Literal["closed", "open"]
-    concurrency: int | None = Field(description="Requests under way at a time; null for an open loop.")
-    rate: float | None = Field(description="Requests a second that were meant to be sent; null when closed.")
-    arrivals: Literal["constant", "poisson"] | None
-    warmup_requests: int | None = Field(
-        ge=0,
-        description="Sent before, and in none of the numbers; null where imported evidence does not tell, "
-        "as the next ones.",
-    )
-    seconds: float | None = Field(ge=0, description="Length of the measured part.")
-    sent: int | None = Field(
-        ge=0,
-        description="Requests that were meant to be sent in the measured part: `ok` and `failed` together.",
-    )
-    ok: int | None = Field(ge=0)
-    failed: dict[str, int] = Field(
-        description="Requests without a usable answer, by reason; says nothing where `sent` is null."
-    )
-    latency: Latency | None = Field(description="Null when nothing was answered.")
-    throughput: Value | None = Field(
-        description="Usable answers a second that arrived in the measured part, whenever they were sent."
-    )
-    stable: bool
-    stability: str = Field(description="What was looked at, and why the step ended.")
-    late_sends: int = Field(0, ge=0, description="Open loop: requests sent over 1 ms after their time.")
-    checked: int | None = Field(
-        None, ge=0, description="Answers that were decoded: all with work `image`, else a sample."
-    )
-    client: ClientSplit | None = None
-    server: ServerSplit | None = None
-    gpu: GpuUse | None = None
-
-
-class MetricSeen(_Part):
+class MetricSeen(Part):
     """One metric that a policy or an alert rule names, looked for before, during and after the load."""
 
     name: str
@@ -131,7 +57,7 @@ class MetricSeen(_Part):
     reason: str = ""
 
 
-class Reconciliation(_Part):
+class Reconciliation(Part):
     """The client's ledger against the change of the server's counters."""
 
     client_requests: int
@@ -147,22 +73,34 @@ class Reconciliation(_Part):
     reason: str = Field("", description="Why nothing can be said, if so.")
 
 
-class Deviation(_Part):
+class Deviation(Part):
     """The largest difference between answers that should be equal, and where it was."""
 
-    score: float
-    box_pixels: float
+    score: float = Field(ge=0)
+    box_pixels: float = Field(ge=0)
     lowest_iou: float | None
     where: str
 
 
-class BatchInvariance(_Part):
+class BatchInvariance(Part):
     """The same image in every batch size and row, beside others, alone and under concurrency."""
 
     images: int = Field(ge=0)
     max_batch: int = Field(ge=0)
-    sizes: list[int] = Field([], description="Batch sizes that were sent.")
+    sizes: list[int] = Field([], description="Batch sizes of which answers came and were compared.")
     checks: int = Field(ge=0, description="Answers that were compared with the image's own alone.")
+    detections: int = Field(
+        0, ge=0, description="Detections in the answers alone whose loss would be more than noise."
+    )
+    places: int = Field(
+        0, ge=0, description="Pairs of a batch size, up to 8 or the maximum, and a row in such a batch."
+    )
+    places_seen: int = Field(
+        0,
+        ge=0,
+        description="Of these, how many one and the same image was compared in, beside other images: of the "
+        "images with such detections, the one that was in most.",
+    )
     concurrent: int = Field(0, ge=0, description="Of the checks, those of requests sent at the same time.")
     formed: dict[int, int] | None = Field(
         None, description="Executions that these requests came to, by batch size; null when nobody tells."
@@ -171,12 +109,12 @@ class BatchInvariance(_Part):
     failed: int = Field(ge=0, description="Requests that gave no answer.")
     largest: Deviation | None
     differing_images: list[str] = Field(description="File names, at most 100.")
-    noise_score: float = Field(description="Differences up to here are noise: scores, as shares.")
-    noise_pixels: float = Field(description="Differences up to here are noise: corners, in pixels.")
+    noise_score: float = Field(ge=0, description="Differences up to here are noise: scores, as shares.")
+    noise_pixels: float = Field(ge=0, description="Differences up to here are noise: corners, in pixels.")
     reason: str = ""
 
 
-class UnderLoad(_Part):
+class UnderLoad(Part):
     """Answers kept from the load run against the quiet run's answers for the same images."""
 
     side: SideName
@@ -184,14 +122,19 @@ class UnderLoad(_Part):
     images: int = Field(ge=0, description="Different images among those that could be compared.")
     failed: int = Field(0, ge=0, description="Kept answers that were none, or not finite.")
     compared: int = Field(0, ge=0, description="Kept answers that were held to the quiet run's.")
+    detections: int = Field(
+        0,
+        ge=0,
+        description="Detections in the quiet answers to those whose loss would be more than noise.",
+    )
     uncompared: list[str] = Field(
         [], description="File names of which nothing could be compared, at most 100."
     )
     differing: int = Field(ge=0)
     largest: Deviation | None
     differing_images: list[str] = Field(description="File names, at most 100.")
-    noise_score: float
-    noise_pixels: float
+    noise_score: float = Field(ge=0)
+    noise_pixels: float = Field(ge=0)
     reason: str = ""
 
 
@@ -206,7 +149,7 @@ DRILL_STEPS = (
 """The steps of a rehearsed rollback, in their order; one that lacks any shows nothing."""
 
 
-class DrillStep(_Part):
+class DrillStep(Part):
     """One step of a rehearsed rollback."""
 
     name: str = Field(description="One of DRILL_STEPS.")
@@ -215,7 +158,7 @@ class DrillStep(_Part):
     message: str
 
 
-class Drill(_Part):
+class Drill(Part):
     """A rehearsed rollback: off, the candidate gone, answers go on and are equal, on again."""
 
     model: str = ""
@@ -229,9 +172,19 @@ class Drill(_Part):
     images: int = Field(ge=0, description="Images that each step asked for.")
     unanswered: int = Field(ge=0, description="Answers that did not come, over all steps.")
     unequal: int = Field(ge=0, description="Answers that differ by more than noise, over all steps.")
+    detections: int = Field(
+        0,
+        ge=0,
+        description="Detections in the answers of before whose loss would be more than noise: of the side "
+        "that has fewer.",
+    )
+    noise_score: float | None = Field(
+        None, ge=0, description="Of both sides the larger difference of two quiet runs; null when unknown."
+    )
+    noise_pixels: float | None = Field(None, ge=0, description="The same of corners, in pixels.")
 
 
-class Imported(_Part):
+class Imported(Part):
     """Evidence that another tool measured, such as perf_analyzer, and what it lacks."""
 
     tool: str
@@ -240,17 +193,17 @@ class Imported(_Part):
     lacks: list[str]
 
 
-class ServingEvidence(_Part):
+class ServingEvidence(Part):
     """All of it, for one model."""
 
     work: Work = Field(description="image: from the file's bytes to boxes. tensor: the request alone.")
     images: int = Field(ge=0, description="Different images that were sent.")
     reference_endpoint: str
     candidate_endpoint: str
-    steps: list[LoadStep] = []
-    metrics: list[MetricSeen] = []
+    steps: list[LoadStep] = Field(default_factory=list)
+    metrics: list[MetricSeen] = Field(default_factory=list)
     reconciliation: Reconciliation | None = None
     batches: BatchInvariance | None = None
-    under_load: list[UnderLoad] = []
+    under_load: list[UnderLoad] = Field(default_factory=list)
     drill: Drill | None = None
-    imported: list[Imported] = []
+    imported: list[Imported] = Field(default_factory=list)

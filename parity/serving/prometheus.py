@@ -96,7 +96,8 @@ class MetricsSource:
 
     def parse(self, text: str) -> Scrape:
         """What `text` gave, taken apart. Raises as the function of that name."""
-        return parse(text, where=shown(self.url))
+        with self.access.hiding():
+            return parse(text, where=shown(self.url))
 
 
 def parse(text: str, *, where: str) -> Scrape:

@@ -15,8 +15,9 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parity.errors import EvidenceError, RunnerError, first_line
+from parity.secrecy import is_loopback
 from parity.serving.evidence import ServerSplit
-from parity.serving.web import Access, fetch, is_loopback, shown
+from parity.serving.web import Access, fetch, shown
 from parity.visible import one_line
 
 SIZE_LIMIT = 4 << 20
@@ -115,14 +116,14 @@ class StatisticsSource:
 
     async def read(self) -> ModelStatistics:
         """The counters of now. Raises RunnerError without an answer, EvidenceError for one without sense."""
-        if self.protocol == "grpc":
-            # The synchronous client in a thread: asked twice a step, it needs no event loop of its own.
-            return parse(await asyncio.to_thread(self._ask), self.model, where=self.url)
-        url = f"{'https' if self.tls else 'http'}://{self.url}/v2/models/{quote(self.model, safe='')}"
-        version = f"/versions/{quote(self.version, safe='')}" if self.version else ""
-        return parse(
-            await fetch(f"{url}{version}/stats", self.access, SIZE_LIMIT), self.model, where=shown(url)
-        )
+        with self.access.hiding():
+            if self.protocol == "grpc":
+                # The synchronous client in a thread: asked twice a step, it needs no event loop of its own.
+                return parse(await asyncio.to_thread(self._ask), self.model, where=self.url)
+            url = f"{'https' if self.tls else 'http'}://{self.url}/v2/models/{quote(self.model, safe='')}"
+            version = f"/versions/{quote(self.version, safe='')}" if self.version else ""
+            document = await fetch(f"{url}{version}/stats", self.access, SIZE_LIMIT)
+            return parse(document, self.model, where=shown(url))
 
     def _ask(self) -> dict[str, Any]:
         try:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from parity.errors import EvidenceError, RunnerError, UsageError, first_line
+from parity.errors import EvidenceError, ParityError, RunnerError, UsageError, first_line
+from parity.secrecy import is_loopback, tls_context, without
 from parity.visible import one_line
 
 READ_BYTES = 65_536
@@ -24,6 +24,18 @@ class Access:
     timeout_s: float = 5.0
     ca_file: Path | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """Take what the headers hold out of errors: they quote servers, and a server may say it back."""
+        try:
+            yield
+        except ParityError as error:
+            for value in self.headers.values():
+                secret = value.removeprefix("Bearer ")
+                error.found, error.where = without(secret, error.found), without(secret, error.where)
+                error.expected = without(secret, error.expected)
+            raise
 
 
 def checked_url(url: str) -> str:
@@ -55,22 +67,19 @@ def shown(url: str) -> str:
         return "an address that cannot be read"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own loopback."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 async def fetch(url: str, access: Access, limit: int) -> bytes:
     """The body of a 200 answer of at most `limit` bytes; redirects are not followed, loopback gets no proxy.
 
     Raises RunnerError when the server is not there, takes too long or answers with another status,
     EvidenceError when the answer is over the limit, UsageError for the address.
     """
-    aiohttp = _aiohttp()
     where = shown(checked_url(url))
+    with access.hiding():
+        return await _fetched(url, access, limit, where)
+
+
+async def _fetched(url: str, access: Access, limit: int, where: str) -> bytes:
+    aiohttp = _aiohttp()
     try:
         async with (
             aiohttp.ClientSession(
@@ -81,7 +90,7 @@ async def fetch(url: str, access: Access, limit: int) -> bytes:
             session.get(
                 url,
                 allow_redirects=False,
-                ssl=_trust(access),
+                ssl=True if access.ca_file is None else tls_context(access.ca_file),
                 headers={**access.headers, "Accept-Encoding": "identity"},
             ) as answer,
         ):
@@ -124,17 +133,6 @@ def _status(answer: Any, where: str) -> RunnerError:
         )
     reason = one_line(answer.reason or "")[:80]
     return RunnerError(f"HTTP {answer.status} {reason}".rstrip(), where=where, expected="HTTP 200")
-
-
-def _trust(access: Access) -> ssl.SSLContext | bool:
-    if access.ca_file is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=access.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"no certificates can be read: {first_line(error)}", where=str(access.ca_file), expected="PEM"
-        ) from error
 
 
 def _aiohttp() -> Any:

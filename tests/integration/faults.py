@@ -77,7 +77,9 @@ class Recorded:
 class Bgr(TritonRunner):
     """Sends BGR for RGB."""
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
+    def prepare(
+        self, pixels: NDArray[np.uint8], into: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], Placement]:
         tensor, placement = super().prepare(pixels)
         return np.ascontiguousarray(tensor[::-1]), placement
 
@@ -85,7 +87,9 @@ class Bgr(TritonRunner):
 class DividedTwice(TritonRunner):
     """Divides by 255 twice."""
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
+    def prepare(
+        self, pixels: NDArray[np.uint8], into: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], Placement]:
         tensor, placement = super().prepare(pixels)
         return tensor / np.float32(255), placement
 
@@ -93,7 +97,9 @@ class DividedTwice(TritonRunner):
 class OtherResize(TritonRunner):
     """Stretches where the model letterboxes, and the other way round."""
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Placement]:
+    def prepare(
+        self, pixels: NDArray[np.uint8], into: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], Placement]:
         size = self.context.model.input_size
         right = self.context.model.resize
         tensor, _ = preprocess(pixels, size, "stretch" if right == "letterbox" else "letterbox")

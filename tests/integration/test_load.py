@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,21 @@ from parity import load_evidence, load_pipeline
 from parity.config import RunFile, RunnerConfig
 from parity.config import load as load_run_file
 from parity.criteria import Outcome
-from parity.errors import UsageError
+from parity.errors import RunnerError, UsageError
+from parity.gate import EXIT_CODES
+from parity.load.metrics import NOT_SCRAPED
+from parity.load.observe import SourcesObserver
 from parity.load.plan import LoadPlan, StepRules, closed, opened
+from parity.load_so_far import SoFar
 from parity.pipeline import Result
 from parity.progress import Silent
 from parity.report.document import Pair, Report
 from parity.runners import SETTINGS
-from parity.serving.evidence import ServingEvidence
+from parity.runners.http_target import HttpTarget
+from parity.runners.triton import TritonRunner
+from parity.runners.triton_target import TritonTarget
+from parity.serving.evidence import ServingEvidence, SideName
+from parity.serving.triton import EmbeddedTriton
 from parity.sides import Request
 from tests.demo_service import DemoServices, demo_service
 from tests.integration.helpers import ROOT, cache
@@ -33,6 +42,8 @@ RULES = StepRules(
     most_s=3, give_up_s=2, drain_s=5,
 )  # fmt: skip
 PLAN = LoadPlan(loads=(closed(1), closed(4), opened(20)), turns=1, rules=RULES, most_images=6)
+BRIEF = replace(PLAN, loads=(closed(1),), rules=replace(RULES, warmup_requests=1, most_s=0.5, give_up_s=0.5))
+"""Where it counts what becomes of steps, not what they measured."""
 
 
 def run_file(url: str, **candidate: object) -> RunFile:
@@ -47,6 +58,21 @@ def run_file(url: str, **candidate: object) -> RunFile:
             "candidate": RunnerConfig(runner="triton", **candidate),
         }
     )
+
+
+def service_against_itself(url: str) -> RunFile:
+    """Both sides the same service: for what needs no Triton, and starts at once."""
+    found = run_file(url)
+    model = found.models["yolo26"]
+    return found.model_copy(
+        update={"models": {"yolo26": model.model_copy(update={"candidate": model.reference})}}
+    )
+
+
+def stored(folder: Path) -> ServingEvidence:
+    """What is on the disk."""
+    text = (folder / "evidence" / "yolo26" / "serving.json").read_text()
+    return ServingEvidence.model_validate(json.loads(text))
 
 
 def load(config: RunFile, folder: Path, cached: Path, plan: LoadPlan = PLAN) -> Result:
@@ -109,6 +135,8 @@ def test_answers_are_the_same_under_load_and_in_any_batch(loaded: Loaded) -> Non
     batches = loaded.serving.batches
     assert batches is not None and batches.max_batch == 8 and batches.checks > 100 and batches.differing == 0
     assert batches.formed is not None and sum(batches.formed.values()) > 0
+    assert batches.places == batches.places_seen == 36
+    assert batches.detections > 0 and all(check.detections > 0 for check in loaded.serving.under_load)
 
 
 def test_the_ledger_adds_up(loaded: Loaded) -> None:
@@ -122,6 +150,8 @@ def test_too_few_requests_pass_nothing_that_needs_more(loaded: Loaded) -> None:
     outcomes = {criterion.name: criterion.outcome for criterion in loaded.pair.criteria}
     assert outcomes["error_rate"] is outcomes["p95_latency"] is Outcome.INCONCLUSIVE
     assert outcomes["ledger_reconciles"] is outcomes["metrics_available"] is Outcome.PASS
+    wanted = {metric.name: metric.wanted_by for metric in loaded.serving.metrics}
+    assert wanted["nv_inference_queue_duration_us"] == ["policy"]
     assert "map_variance" not in outcomes and "rollback_drill" not in outcomes
     assert loaded.report.verdict is Outcome.INCONCLUSIVE
     assert loaded.report.rehearsal and not loaded.report.partial
@@ -129,8 +159,7 @@ def test_too_few_requests_pass_nothing_that_needs_more(loaded: Loaded) -> None:
 
 
 def test_the_evidence_is_stored_and_shown(loaded: Loaded) -> None:
-    stored = json.loads((loaded.folder / "evidence" / "yolo26" / "serving.json").read_text())
-    assert ServingEvidence.model_validate(stored) == loaded.serving
+    assert stored(loaded.folder) == loaded.serving
     assert {path.name for path in loaded.folder.iterdir()} == {
         "criteria.csv", "latency.csv", "report.json", "index.html", "evidence",
     }  # fmt: skip
@@ -165,5 +194,103 @@ def test_a_service_that_dies_under_load_is_counted(
     assert candidate.ok and not candidate.failed
     judged = {criterion.name: criterion for criterion in pair.criteria}
     assert judged["p95_latency"].outcome is Outcome.INCONCLUSIVE
-    assert "reference at concurrency 1" in judged["p95_latency"].message
+    assert "asks for 2, 4, 8, 16 at a time" in judged["p95_latency"].message
     assert result.report.verdict is Outcome.INCONCLUSIVE
+
+
+def test_a_triton_that_is_killed_in_a_step_fails_and_loses_no_evidence(
+    services: DemoServices,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the measured part of the candidate's second step, between two steps of its reference."""
+    begun: list[str] = []
+    drive, before, send = load_evidence._drive, SourcesObserver.before, TritonTarget.send
+    servers: list[EmbeddedTriton] = []
+
+    def known(so_far: SoFar, *arguments: Any) -> None:
+        candidate = so_far.runners["candidate"]
+        assert isinstance(candidate, TritonRunner) and candidate.server is not None
+        servers.append(candidate.server.triton)
+        drive(so_far, *arguments)
+
+    async def counted(self: SourcesObserver, side: SideName) -> None:
+        await before(self, side)
+        begun.append(side)
+
+    async def killing(self: TritonTarget, payload: Any) -> Any:
+        if begun.count("candidate") == 2 and servers:
+            os.kill(servers.pop().pid, signal.SIGKILL)
+        return await send(self, payload)
+
+    monkeypatch.setattr(load_evidence, "_drive", known)
+    monkeypatch.setattr(SourcesObserver, "before", counted)
+    monkeypatch.setattr(TritonTarget, "send", killing)
+    plan = replace(BRIEF, loads=(closed(2),), turns=2)
+    folder = tmp_path / "run"
+    result = load(run_file(services.get("yolo26").url), folder, cache(tmp_path_factory), plan)
+    (pair,) = result.report.pairs
+    assert pair.serving is not None and stored(folder) == pair.serving
+    assert begun == ["reference", "candidate", "candidate", "reference"]
+    _, good, bad, last = pair.serving.steps
+    assert good.ok and not good.failed and last.ok and not last.failed
+    assert (bad.side, bad.turn) == ("candidate", 1) and not bad.stable
+    assert set(bad.failed) == {"unavailable"} and bad.sent == (bad.ok or 0) + bad.failed["unavailable"]
+    assert all(metric.reason.startswith(NOT_SCRAPED) for metric in pair.serving.metrics)
+    assert pair.serving.reconciliation is not None
+    assert "no scrape from after the load" in pair.serving.reconciliation.reason
+    assert pair.serving.batches is not None and pair.serving.batches.failed > 0
+    assert [check.compared > 0 for check in pair.serving.under_load] == [True, True]
+    outcomes = {criterion.name: criterion.outcome for criterion in pair.criteria}
+    assert Outcome.PASS not in {
+        outcomes[name]
+        for name in ("error_rate", "p95_latency", "throughput", "metrics_available", "ledger_reconciles")
+    }
+    assert result.error is None and EXIT_CODES[result.report.verdict] in (10, 11)
+
+
+def test_ctrl_c_keeps_the_steps_that_were_measured(
+    services: DemoServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive = load_evidence._drive
+
+    def interrupted(so_far: SoFar, reader: Any, progress: Any, stepped: Callable[[], None]) -> None:
+        def interrupt() -> None:
+            stepped()
+            kept.append(stored(tmp_path / "run"))
+            os.kill(os.getpid(), signal.SIGINT)
+
+        drive(so_far, reader, progress, interrupt)
+
+    kept: list[ServingEvidence] = []
+    monkeypatch.setattr(load_evidence, "_drive", interrupted)
+    config = service_against_itself(services.get("yolo26").url)
+    with pytest.raises(KeyboardInterrupt):
+        load(config, tmp_path / "run", tmp_path, BRIEF)
+    (first,) = kept
+    found = stored(tmp_path / "run")
+    assert found.steps == first.steps and [step.side for step in found.steps] == ["reference"]
+    assert found.steps[0].ok and found.under_load[0].compared > 0
+
+
+def test_what_nobody_foresaw_ends_the_run_with_what_was_measured(
+    services: DemoServices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaking(*arguments: Any) -> None:
+        raise ValueError("a fault in somebody's code")
+
+    monkeypatch.setattr(HttpTarget, "__aexit__", breaking)
+    config = service_against_itself(services.get("yolo26").url)
+    result = load(config, tmp_path / "run", tmp_path, BRIEF)
+    assert isinstance(result.error, RunnerError) and result.error.exit_code == 4
+    assert "load on 'yolo26': it broke off (ValueError: a fault" in str(result.error)
+    (pair,) = result.report.pairs
+    assert pair.serving is not None and len(pair.serving.steps) == 2
+    assert result.report.error is not None and stored(tmp_path / "run") == pair.serving
+
+
+def test_the_report_says_that_load_tries_nothing_again(loaded: Loaded) -> None:
+    assert any("each request was sent once and never again" in note for note in loaded.report.notes)
+    assert loaded.pair.provenance["load"]["attempts_a_request"] == 1
+    assert "never again" in (loaded.folder / "index.html").read_text()

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from contextlib import ExitStack, contextmanager
@@ -35,8 +34,8 @@ from parity.progress import Silent
 from parity.report.document import Report
 from parity.requests import RequestError
 from parity.runners import SETTINGS, ImageResult, RunnerContext, RunnerSettings
+from parity.runners.shared_region import PREFIX
 from parity.runners.triton import TritonRunner, TritonSettings
-from parity.runners.triton_memory import PREFIX
 from parity.serving import triton as embedded
 from parity.serving.environment import prepare
 from parity.serving.process import SHARED_MEMORY
@@ -243,9 +242,8 @@ def test_an_answer_of_another_shape_than_promised_is_no_answer(
 ) -> None:
     with bench.runner(wire, model="liar", shared_memory=shared_memory, in_flight=1) as runner:
         collected = collect(runner, bench.dataset.images[:IMAGES], np.arange(1, 9), Silent(), "candidate")
-        if not shared_memory:
-            with pytest.raises(RequestError, match=r"bad-answer: .*7"):
-                asyncio.run(sent(runner, bench.dataset, 1))
+        with pytest.raises(RequestError, match=r"bad-answer: .*7|at least 8400 bytes"):
+            asyncio.run(sent(runner, bench.dataset, 1))
     assert collected.error is not None and "5 requests failed in a row" in collected.error.found
     assert not collected.predictions.answered
     assert sum(runner.ledger.counts().failed.values()) == runner.ledger.counts().requests >= 5
@@ -354,9 +352,10 @@ async def sent(runner: TritonRunner, dataset: Dataset, count: int) -> list[Image
         ]
 
 
+@pytest.mark.parametrize("shared_memory", [False, True], ids=["sent", "shared"])
 @pytest.mark.parametrize("wire", WIRES)
-def test_the_target_answers_as_the_runner_does(bench: Bench, wire: str) -> None:
-    with bench.runner(wire) as runner:
+def test_the_target_answers_as_the_runner_does(bench: Bench, wire: str, shared_memory: bool) -> None:
+    with bench.runner(wire, shared_memory=shared_memory) as runner:
         quiet = [runner.answer(image) for image in bench.dataset.images[:IMAGES]]
         loaded = asyncio.run(sent(runner, bench.dataset, IMAGES))
         assert runner.target().endpoint.startswith(f"{wire}://127.0.0.1:")
@@ -366,6 +365,82 @@ def test_the_target_answers_as_the_runner_does(bench: Bench, wire: str) -> None:
         np.testing.assert_allclose(one.boxes, other.boxes, rtol=1e-4)
         np.testing.assert_allclose(one.scores, other.scores, rtol=1e-4)
         np.testing.assert_array_equal(one.classes, other.classes)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_shared_payloads_are_sent_again_and_at_once(bench: Bench, wire: str) -> None:
+    """Each request has an output of its own, and what is no longer held is used again."""
+
+    async def many(runner: TritonRunner, own: int) -> list[ImageResult]:
+        images = bench.dataset.images[:6]
+        async with runner.target() as target:
+            for _ in range(2):
+                payloads = [target.encode(image, image.path.read_bytes()) for image in images]
+                answers = await asyncio.gather(*(target.send(payload) for payload in payloads * 4))
+                results = [
+                    target.decode(images[number % 6], payloads[number % 6], answer)
+                    for number, answer in enumerate(answers)
+                ]
+                assert len(regions()) == own + 6 + 24
+                del payloads, answers
+        return results
+
+    with bench.runner(wire, shared_memory=True) as runner:
+        quiet = [runner.answer(image) for image in bench.dataset.images[:6]]
+        own = len(regions())
+        results = asyncio.run(many(runner, own))
+        assert len(regions()) == own
+    for number, result in enumerate(results):
+        np.testing.assert_allclose(result.scores, quiet[number % 6].scores, rtol=1e-4)
+
+
+def mapped(server: EmbeddedTriton) -> list[str]:
+    """Names of the regions that a server has mapped."""
+    from tritonclient import grpc
+
+    with grpc.InferenceServerClient(server.grpc_url) as client:
+        return list(client.get_system_shared_memory_status(as_json=True).get("regions", {}))
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_nothing_is_left_of_shared_memory_whatever_became_of_requests(bench: Bench, wire: str) -> None:
+    async def failing(runner: TritonRunner) -> None:
+        from tritonclient import grpc
+
+        image = bench.dataset.images[0]
+        async with runner.target() as target:
+            unsent = target.encode(image, image.path.read_bytes())
+            payload = target.encode(image, image.path.read_bytes())
+            good = target.decode(image, payload, await target.send(payload))
+            with grpc.InferenceServerClient(bench.server.grpc_url) as client:
+                client.unregister_system_shared_memory()  # all of them, as by the server's restart
+            with pytest.raises(RequestError, match="shared memory region") as caught:
+                await target.send(payload)
+            assert (caught.value.reason, caught.value.retryable) == ("shared-memory", True)
+            again = target.decode(image, payload, await target.send(payload))
+            np.testing.assert_array_equal(again.scores, good.scores)
+
+            before = regions()
+            os.kill(bench.server.pid, signal.SIGSTOP)
+            try:
+                request = asyncio.ensure_future(target.send(payload))
+                await asyncio.sleep(0.05)
+                request.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await request
+                assert len(before - regions()) == 1, "a late server may still write into its output"
+            finally:
+                os.kill(bench.server.pid, signal.SIGCONT)
+            again = target.decode(image, payload, await target.send(payload))
+            np.testing.assert_array_equal(again.scores, good.scores)
+            del unsent
+            raise ZeroDivisionError
+
+    with bench.runner(wire, shared_memory=True) as runner:
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(failing(runner))
+        assert not regions()
+    assert helpers.eventually(lambda: not mapped(bench.server))
 
 
 @contextmanager
@@ -378,12 +453,10 @@ def silent() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("wire", WIRES)
-def test_a_server_that_never_answers_costs_the_timeout_and_no_more(bench: Bench, wire: str) -> None:
+def test_a_server_that_never_answers_is_given_up_at_the_timeout(bench: Bench, wire: str) -> None:
     with silent() as address:
-        started = time.monotonic()
         with pytest.raises(RunnerError, match="deadline") as caught:
             bench.runner(wire, url=address, http_url=address, timeout=0.5).__enter__()
-        assert time.monotonic() - started < 10
         assert address in str(caught.value)
 
 

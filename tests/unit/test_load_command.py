@@ -43,9 +43,50 @@ def test_what_is_refused(arguments: tuple[str, ...], words: str, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["load", "drill", "run", "config"])
+def test_every_command_with_a_candidate_has_the_options_of_triton(command: str, tmp_path: Path) -> None:
+    out = [] if command == "config" else ["--out", str(tmp_path)]
+    wrong = {
+        "--triton-url": "nowhere",
+        "--triton-http-url": "nowhere",
+        "--triton-protocol": "ftp",
+        "--triton-model": "../x",
+        "--timeout": "-1",
+        "--retries": "-1",
+    }
+    options = [part for option in wrong.items() for part in option]
+    done = CliRunner().invoke(app, [command, SERVICES, *out, *options])
+    assert done.exit_code == 2, done.output
+    for option in wrong:
+        assert f"{option}: " in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["load", "drill"])
+def test_the_command_line_wins_over_the_environment(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One name for two models is refused, and the refusal says where the name is from."""
+    monkeypatch.setenv("TRITON_MODEL", "of-the-environment")
+    given = [command, SERVICES, "--out", str(tmp_path), "--triton-model", "of-the-command-line"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 2 and "--triton-model is 'of-the-command-line'" in done.output
+
+
 def test_a_side_in_process_cannot_be_put_under_load(tmp_path: Path) -> None:
     code, output = called(str(ROOT / "parity.toml"), "--out", str(tmp_path))
     assert code == 2 and "'ultralytics' answers in process" in output and "services.toml" in output
+
+
+def test_a_runner_of_ones_own_without_a_target_cannot_be_either(tmp_path: Path) -> None:
+    text = (ROOT / "demo" / "services.toml").read_text()
+    assert 'runner = "triton"' in text
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        text.replace('runner = "triton"', 'runner = "parity.runners.onnxruntime:OnnxRuntimeRunner"')
+    )
+    code, output = called(str(mine), "--model", "yolo26", "--out", str(tmp_path))
+    assert code == 2 and "has no `target`" in output and "candidate of model 'yolo26'" in output
 
 
 def test_a_candidate_that_is_switched_off_is_not_the_reference(

@@ -44,7 +44,43 @@ def test_a_sound_network_is_the_same_in_any_batch() -> None:
     assert set(runner.batches) == {1, 2, 3, 4}
     assert (found.noise_score, found.noise_pixels) == (LEAST.score, LEAST.pixels)
     assert found.formed == {4: 32}
+    assert (found.places, found.places_seen, found.detections) == (10, 10, 6)
     assert outcome(found)[0] is Outcome.PASS
+
+
+class Blind(SmallNetwork):
+    """Sees nothing, in any company."""
+
+    def network(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        output = super().network(batch)
+        output[..., 4] = 0.0
+        return output
+
+
+def test_a_path_that_sees_nothing_shows_nothing() -> None:
+    found = of(Blind())
+    assert (found.detections, found.places_seen, found.differing) == (0, 0, 0)
+    decided, message = outcome(found)
+    assert decided is Outcome.INCONCLUSIVE
+    assert "no detection" in message
+
+
+def test_the_image_with_most_to_lose_is_in_every_place() -> None:
+    """All but one image are too dark to be seen, so only that one shows what batches do."""
+
+    class OneSeen(SmallNetwork):
+        def network(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            output = super().network(batch)
+            output[..., 4] *= np.abs(output[..., 4] - 40 / 255) < 1e-3
+            return output
+
+    found = of(OneSeen())
+    assert (found.detections, found.places, found.places_seen) == (1, 10, 10)
+
+
+def test_one_image_has_no_other_to_be_beside() -> None:
+    found = any_batch(SmallNetwork(), IMAGES[:1], max_batch=4)
+    assert (found.places, found.places_seen) == (10, 1)
 
 
 class RowsSwapped(SmallNetwork):
@@ -156,6 +192,7 @@ def test_a_batch_size_that_is_refused_fails_and_the_others_are_compared() -> Non
 
     found = of(UpToThree())
     assert (found.failed, found.concurrent, found.differing) == (5, 32, 0)
+    assert (found.sizes, found.places_seen) == ([1, 2, 3], 6)
     assert "a batch of 4: batch-size must be <= 3" in found.reason
     assert outcome(found)[0] is Outcome.FAIL
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from parity.answers.company import MOST_CONCURRENT, batches, concurrent, sizes
+from parity.answers.company import MOST_CONCURRENT, Rows, batches, concurrent, places, sizes
 
 
 @pytest.mark.parametrize(
@@ -25,21 +25,62 @@ def test_sizes(most: int, expected: list[int]) -> None:
     assert sizes(most) == expected
 
 
-@pytest.mark.parametrize("images", [1, 2, 5, 8, 40])
+def of_size(planned: list[Rows], size: int) -> list[Rows]:
+    return [rows for rows in planned if len(rows) == size]
+
+
+def seen(planned: list[Rows], image: int) -> set[tuple[int, int]]:
+    """The pairs of size and row in which an image is beside others, or alone in a batch of one."""
+    mixed = [rows for rows in planned if len(rows) == 1 or len(set(rows)) > 1]
+    return {(len(rows), row) for rows in mixed for row, each in enumerate(rows) if each == image}
+
+
+@pytest.mark.parametrize("images", [2, 5, 8, 40])
 @pytest.mark.parametrize("most", [1, 3, 8, 20])
-def test_every_size_has_an_image_in_every_row_and_a_batch_of_copies(images: int, most: int) -> None:
-    planned = batches(images, most, seed=3)
-    for number, size in enumerate(sizes(most)):
-        mine = [rows for rows in planned if len(rows) == size]
-        probe = number % images
-        visited = {row for rows in mine for row, place in enumerate(rows) if place == probe}
-        assert {0, size - 1} <= visited
-        assert len(visited) == size, "the batch of copies has it in every row"
-        if size > 1:
-            assert mine[-1] == (probe,) * size
-            beside = {row for rows in mine[:-1] for row in range(size) if rows[row] == probe}
-            assert len(beside) >= min(size, 8)
-        assert all(0 <= place < images for rows in mine for place in rows)
+def test_the_anchor_is_in_every_row_of_every_size_beside_others(images: int, most: int) -> None:
+    for anchor in (0, images - 1):
+        planned = batches(images, most, seed=3, anchor=anchor)
+        assert places(most) <= seen(planned, anchor)
+        for size in sizes(most):
+            rows = {row for found, row in seen(planned, anchor) if found == size}
+            assert {0, size - 1} <= rows
+            assert len(rows) >= min(size, 8)
+        assert all(0 <= each < images for rows in planned for each in rows)
+
+
+def test_places_are_the_rows_of_all_small_sizes() -> None:
+    assert places(0) == places(1) == {(1, 0)}
+    assert places(2) == {(1, 0), (2, 0), (2, 1)}
+    assert len(places(8)) == len(places(64)) == 36
+
+
+@pytest.mark.parametrize("size", [2, 5, 8])
+def test_every_image_of_a_square_is_once_in_every_row(size: int) -> None:
+    square = of_size(batches(12, 8, seed=4), size)[:-1]
+    assert len(square) == size
+    drawn = set(square[0])
+    assert len(drawn) == size
+    assert all(set(rows) == drawn for rows in square)
+    assert all({rows[row] for rows in square} == drawn for row in range(size))
+
+
+@pytest.mark.parametrize(("images", "least"), [(5, 29), (8, 21), (12, 12)])
+def test_other_images_take_turns(images: int, least: int) -> None:
+    for seed in range(5):
+        planned = batches(images, 8, seed)
+        assert min(len(seen(planned, image)) for image in range(1, images)) >= least
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_every_size_has_a_batch_of_copies(images: int) -> None:
+    planned = batches(images, 8, seed=3)
+    for size in range(2, 9):
+        assert len(set(of_size(planned, size)[-1])) == 1
+    assert {rows[0] for rows in planned if len(set(rows)) == 1 < len(rows)} == set(range(images))
+
+
+def test_the_anchor_changes_nothing_of_how_many_there_are() -> None:
+    assert [len(rows) for rows in batches(5, 8, seed=1, anchor=3)] == [len(r) for r in batches(5, 8, seed=1)]
 
 
 def test_neighbours_are_all_different_where_there_are_enough() -> None:

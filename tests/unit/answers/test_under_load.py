@@ -26,7 +26,7 @@ def of(*sampled: ImageResult, **changes: Any) -> UnderLoad:
 
 def test_equal_answers() -> None:
     found = of(*QUIET.values(), answer(1, BOX))
-    assert (found.sampled, found.compared, found.images) == (4, 4, 3)
+    assert (found.sampled, found.compared, found.images, found.detections) == (4, 4, 3, 4)
     assert (found.differing, found.failed, found.uncompared, found.reason) == (0, 0, [], "")
     assert (found.noise_score, found.noise_pixels) == (LEAST.score, LEAST.pixels)
     assert found.side == "candidate"
@@ -71,6 +71,13 @@ def test_an_image_of_which_nothing_can_be_compared_is_named(
     assert found.uncompared == [NAMES[sampled.image_id]]
     assert words in found.reason
     assert (found.compared, found.images, found.largest) == (0, 0, None)
+
+
+@pytest.mark.parametrize("rows", [(), ((0, 0.0015, 10, 10, 50, 50),)])
+def test_answers_with_nothing_to_lose_are_counted_as_such(rows: tuple[Row, ...]) -> None:
+    nothing = {image_id: answer(image_id, *rows) for image_id in (1, 2)}
+    found = of(*nothing.values(), quiet=nothing, again=nothing)
+    assert (found.compared, found.differing, found.detections) == (2, 0, 0)
 
 
 def test_no_answer_was_kept() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from parity.answers import Cut
+from parity.answers import LEAST, Cut
 from parity.dataset import ImageRecord
+from parity.detections import Status
 from parity.drill.acts import Rehearsal, answers_of, timed
 from parity.drill.candidate import Candidate
 from parity.errors import RunnerError
 from parity.runners import ImageResult
 from parity.serving.evidence import DRILL_STEPS, DrillStep
-from tests.answer_samples import Named, answer, record
+from tests.answer_samples import Named, Row, answer, record
 
 IMAGES = [record(image_id) for image_id in range(1, 7)]
 CUT = Cut(score_floor=0.001, max_detections=300)
@@ -50,6 +52,8 @@ def test_a_good_pair() -> None:
     assert "only the connection was closed" in steps[2].message
     assert [(each.entered, each.left) for each in made] == [(1, 1), (1, 1)]
     assert all(step.seconds >= 0 for step in steps)
+    assert rehearsal.noise == LEAST
+    assert rehearsal.detections == 6
 
 
 class Drifting(Named):
@@ -121,6 +125,74 @@ def test_a_candidate_that_does_not_answer_at_all() -> None:
     steps, _ = rehearsed(Named("reference"), lambda: Breaking("candidate", 0))
     assert failing(steps) == ["candidate answers", "switch on again", "candidate answers again"]
     assert "no answers of before" in steps[5].message
+
+
+class Flipping(Named):
+    """Sees a box in every other answer to an image."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.asked = Counter[int]()
+
+    def answer(self, image_id: int) -> ImageResult:
+        self.asked[image_id] += 1
+        box: Row = (0, 0.95, 10, 10, 50, 50)
+        return answer(image_id, *([box] if self.asked[image_id] % 2 else []))
+
+
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+def test_noise_that_swallows_everything_is_told(side: str) -> None:
+    reference = Flipping("reference") if side == "reference" else Named("reference")
+    _, rehearsal = rehearsed(reference, lambda: Flipping("c") if side == "candidate" else Named("c"))
+    assert rehearsal.noise is not None
+    assert rehearsal.noise.score == pytest.approx(0.949, abs=1e-3)
+
+
+class Blind(Named):
+    """Sees nothing."""
+
+    def answer(self, image_id: int) -> ImageResult:
+        return answer(image_id)
+
+
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+def test_a_side_that_sees_nothing_has_no_detections(side: str) -> None:
+    reference = Blind("reference") if side == "reference" else Named("reference")
+    steps, rehearsal = rehearsed(reference, lambda: Blind("c") if side == "candidate" else Named("c"))
+    assert [step.ok for step in steps] == OK
+    assert rehearsal.detections == 0
+
+
+def test_a_candidate_that_answers_only_once_is_found_in_the_first_step() -> None:
+    steps, rehearsal = rehearsed(Named("reference"), lambda: Breaking("candidate", 6))
+    assert "candidate answers" in failing(steps)
+    assert rehearsal.noise is None
+
+
+class Unusable(Named):
+    """Answers the images so often, and then with a failure each."""
+
+    def __init__(self, name: str, sound: int) -> None:
+        super().__init__(name)
+        self.sound = sound
+
+    def answer(self, image_id: int) -> ImageResult:
+        self.sound -= 1
+        if self.sound >= 0:
+            return super().answer(image_id)
+        return ImageResult(image_id=image_id, status=Status.FAILED, message="unavailable")
+
+
+def test_answers_that_fail_the_second_time_are_counted() -> None:
+    steps, rehearsal = rehearsed(Named("reference"), lambda: Unusable("candidate", 6))
+    assert not steps[0].ok
+    assert "6 of 6 images have no answer" in steps[0].message
+    assert rehearsal.unanswered >= 6
+
+
+def test_what_the_reference_answers_only_once_is_left_out() -> None:
+    _, rehearsal = rehearsed(Unusable("reference", 10), lambda: Named("candidate"))
+    assert len(rehearsal.asked) == 4
 
 
 class Skipping(Named):

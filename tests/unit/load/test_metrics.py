@@ -110,8 +110,17 @@ def test_with_a_gpu_they_have_to_be() -> None:
     assert not missing.present and not missing.reason.startswith(NO_GPU)
 
 
-@pytest.mark.parametrize("scrapes", [[], [scrape()]])
-def test_without_two_scrapes_nothing_was_looked_at(scrapes: list[Scrape]) -> None:
+@pytest.mark.parametrize("line", ["", "# TYPE nv_inference_request_success untyped\n"])
+def test_a_metric_without_a_type_may_have_to_move(line: str) -> None:
+    """A counter that stands still must not pass as a gauge because its type is not told."""
+    told = "# TYPE nv_inference_request_success counter\n"
+    pages = [parse(written(success=n).replace(told, line), where="metrics") for n in (9, 19)]
+    found = looked_at(SUCCESS, *pages)
+    assert (found.present, found.moved) == (True, False) and "no type" in found.reason
+
+
+@pytest.mark.parametrize("scrapes", [[], [scrape()], [scrape(), scrape(success=10), scrape(success=20)]])
+def test_without_a_scrape_before_and_after_nothing_was_looked_at(scrapes: list[Scrape]) -> None:
     found = metrics_seen(wanted_metrics(), scrapes, model="yolo26", reason="no answer")
     assert {seen.name for seen in found} == set(ALERTED)
     assert not any(seen.present for seen in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
 from itertools import cycle
 from pathlib import Path
@@ -121,6 +121,29 @@ def test_servers_that_are_not_there_end_nothing_and_are_named() -> None:
     told = observer.unseen("candidate")
     assert {line.partition(": ")[0] for line in told} == {"metrics", "statistics"}
     assert all(gone in line for line in told) and len(told) == len(set(told))
+
+
+def test_a_server_that_goes_away_leaves_the_last_scrape_missing() -> None:
+    async def run(observer: SourcesObserver) -> None:
+        async with observer:
+            leaving.close()
+
+    with ExitStack() as leaving:
+        observer = SourcesObserver({"candidate": leaving.enter_context(pages(with_gpu("0.5")))})
+        assert "no scrape from before and after" in observer.incomplete("candidate")
+        asyncio.run(run(observer))
+    assert len(observer.scrapes("candidate")) == 1
+    assert observer.incomplete("candidate").startswith("no scrape from after the load (metrics: http://")
+
+
+def test_a_server_that_comes_late_leaves_the_first_scrape_missing() -> None:
+    with pages("<html>", *[written()] * 50) as sources:
+        _, observer = seen(sources, samples=0)
+    assert len(observer.scrapes("candidate")) == 2
+    assert observer.incomplete("candidate").startswith("no scrape from before the load (metrics: http://")
+    with pages(written()) as sources:
+        _, observer = seen(sources, samples=0)
+    assert observer.incomplete("candidate") == ""
 
 
 def test_pages_without_sense_end_nothing() -> None:

@@ -183,6 +183,8 @@ def test_without_two_scrapes_nothing_can_be_said(scrapes: list[Scrape]) -> None:
     assert (told.server_success, told.server_inferences, told.explained) == (None, None, [])
     assert "expected one before and one after" in told.reason
     assert reconcile(ours(30), scrapes, model="yolo26", reason="no answer").reason == "no answer"
+    whole = [scrape(), scrape(success=39)]
+    assert reconcile(ours(30), whole, model="yolo26", reason="none after").reason == "none after"
 
 
 def test_a_model_that_is_not_counted_is_named() -> None:

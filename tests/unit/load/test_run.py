@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from parity.dataset import ImageProblem
+from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
 from parity.errors import EvidenceError, UsageError
+from parity.load.answers import OneOfEvery
 from parity.load.histogram import decode
 from parity.load.observers import Observed, Observer
 from parity.load.plan import Load, LoadPlan, StepRules, closed, opened
@@ -87,8 +89,29 @@ def test_warm_up_is_in_none_of_the_numbers(tmp_path: Path) -> None:
     run = go(plan(closed(1)), target, tmp_path)
     (step,) = run.steps
     assert step.latency is not None and step.latency.max == pytest.approx(10)
-    assert step.warmup_requests == run.totals["candidate"].warmup.counts().requests >= 10
+    assert step.warmup_requests == run.totals["candidate"].around.counts().requests >= 10
     assert step.warmup_requests + (step.sent or 0) == len(target.sent)
+
+
+def test_what_is_sent_after_the_measured_part_is_no_warm_up(tmp_path: Path) -> None:
+    """Load goes on while the observers ask the servers; of those requests a server may still have counted."""
+    during: list[int] = []
+    target = FakeTarget(service=constant(0.01), fails=lambda number: unavailable() if number % 2 else None)
+
+    class Slow:
+        async def before(self, side: SideName) -> None:
+            during.append(len(target.sent))
+
+        async def after(self, side: SideName) -> Observed:
+            await asyncio.sleep(0.5)
+            return Observed()
+
+    run = go(plan(closed(1)), target, tmp_path, observers=(Slow(),))
+    (step,) = run.steps
+    assert step.warmup_requests == during[0]
+    after = run.totals["candidate"].around.counts().requests - during[0]
+    assert after == pytest.approx(50, abs=2)
+    assert during[0] + (step.sent or 0) + after == len(target.sent)
 
 
 def stalled(number: int) -> float:
@@ -231,14 +254,34 @@ def test_tensor_work_encodes_before_the_clock_and_decodes_a_sample(tmp_path: Pat
     assert step.client.encoding_ms == step.client.decoding_ms == 0
 
 
-def test_both_sides_run_in_turn_under_each_load(tmp_path: Path) -> None:
+def test_tensor_work_decodes_answers_to_every_picture(tmp_path: Path) -> None:
+    """60 pictures and one answer of ten: a stride of ten would decode those of six."""
+    seen: set[int] = set()
+
+    def result(image: ImageRecord, number: int) -> ImageResult:
+        seen.add(image.image_id)
+        return ImageResult(image_id=image.image_id)
+
+    given = plan(closed(1), work="tensor", check_every=10, rules=replace(RULES, least_requests=6000))
+    (step,) = go(given, FakeTarget(service=constant(0.002), result=result), tmp_path, images=60).steps
+    assert step.checked == pytest.approx((step.ok or 0) / 10, abs=1)
+    assert seen == set(range(60))
+
+
+def test_the_same_seed_decodes_the_same_answers() -> None:
+    one, same, other = (
+        [n for n in range(1000) if n in chosen] for chosen in map(OneOfEvery, (10,) * 3, (0, 0, 1))
+    )
+    assert one == same != other and len(one) == 100 == len({n // 10 for n in one})
+
+
+def test_both_sides_run_in_turn_and_each_begins_every_other_turn(tmp_path: Path) -> None:
     reference, candidate = (FakeTarget(service=constant(0.01), servers=9) for _ in range(2))
     run = go(plan(closed(1), closed(2), turns=2), candidate, tmp_path, reference=reference)
     assert [(s.concurrency, s.turn, s.side) for s in run.steps] == [
         (concurrency, turn, side)
         for concurrency in (1, 2)
-        for turn in (0, 1)
-        for side in ("reference", "candidate")
+        for turn, side in ((0, "reference"), (0, "candidate"), (1, "candidate"), (1, "reference"))
     ]
 
 

@@ -139,6 +139,39 @@ def test_loosenings_are_inherited_until_they_are_taken_back(tmp_path: Path) -> N
     }
 
 
+LISTS = """
+extends = "integration"
+[criteria]
+p95_latency = {{ concurrencies = {loads} }}
+metrics_available = {{ metrics = {metrics} }}
+"""
+QUEUE = "nv_inference_queue_duration_us"
+
+
+@pytest.mark.parametrize(
+    ("loads", "metrics"),
+    [([1, 2, 4, 8, 16], [QUEUE]), ([1, 2, 4, 8, 16, 32], [QUEUE, "nv_inference_count"])],
+)
+def test_a_list_with_more_entries_is_no_looser(tmp_path: Path, loads: list[int], metrics: list[str]) -> None:
+    text = LISTS.format(loads=loads, metrics=metrics)
+    assert policies.read(write(tmp_path, text)).loosened == ()
+
+
+def test_a_list_without_an_entry_is_looser_whatever_was_added(tmp_path: Path) -> None:
+    text = LISTS.format(loads=[1, 2, 4, 8, 32], metrics=["nv_inference_count"])
+    told = mistakes(tmp_path, text)
+    assert "p95_latency.concurrencies is 1, 2, 4, 8, 32, in integration 1, 2, 4, 8, 16" in told
+    assert f"metrics_available.metrics is nv_inference_count, in integration {QUEUE}" in told
+
+
+def test_the_order_of_a_list_changes_nothing_and_an_entry_twice_is_a_mistake(tmp_path: Path) -> None:
+    shuffled = LISTS.format(loads=[16, 1, 8, 2, 4], metrics=[QUEUE])
+    assert policies.read(write(tmp_path, shuffled)).digest == policies.load("integration").digest
+    told = mistakes(tmp_path, LISTS.format(loads=[1, 2, 4, 8, 16, 16], metrics=[QUEUE, QUEUE]))
+    assert "criteria.p95_latency.concurrencies" in told and "16 is there twice" in told
+    assert f"'{QUEUE}' is there twice" in told
+
+
 def test_a_parameter_that_does_not_say_which_way_is_looser_is_so_any_way() -> None:
     class Unsaid(Parameters):
         knob: float = Field(1.0)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import math
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
+from parity.load.plan import closed, opened
 from parity.report import write_report
 from parity.report.document import Outcome, Report
 from parity.report.html import render_html
 from parity.report.schema import read_json
-from parity.report.serving import LATENCY_COLUMNS, latency_plot, latency_rows, load_of
+from parity.report.serving import LATENCY_COLUMNS, error_rate_bound, latency_plot, latency_rows
+from parity.serving.evidence import load_name
 from tests import report_samples as samples
 from tests.serving_report_samples import serving, step
 
@@ -71,8 +75,8 @@ def test_one_side_or_one_answer_is_drawn_too() -> None:
 
 
 def test_a_load_is_told_in_words() -> None:
-    assert load_of(step()) == "4 at a time"
-    assert load_of(serving().steps[-1]) == "40/s, poisson"
+    assert load_name(step()) == load_name(closed(4)) == closed(4).label == "4 at a time"
+    assert load_name(serving().steps[-1]) == opened(40).label == "40/s, poisson"
 
 
 def test_the_page_of_a_load_run_has_serving_and_claims_no_accuracy(report: Report, tmp_path: Path) -> None:
@@ -86,6 +90,37 @@ def test_the_page_of_a_load_run_has_serving_and_claims_no_accuracy(report: Repor
     for hidden in ("Accuracy", "Where the sides differ", "images.csv", "differences.csv"):
         assert hidden not in page, hidden
     assert "&lt;b&gt;&lt;U+202E&gt;gpj.exe" in page and "\u202e" not in page
+
+
+def test_the_page_shows_p90_and_where_the_servers_time_goes(report: Report, tmp_path: Path) -> None:
+    page = render_html(report, tmp_path)
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]+)</th>', page)
+    for name in ("p50", "p90", "p95", "p99", "max", "Queue", "Compute input", "Infer", "Output"):
+        assert heads.count(name) == 1, name
+    (split,) = re.findall(r"<table[^>]*>(?:(?!</table>).)*Compute input.*?</table>", page, re.DOTALL)
+    rows = re.findall(r"<tr>(<th scope=\"row\".*?)</tr>", split, re.DOTALL)
+    assert len(rows) == 7, "the candidate's steps alone: nothing tells of the reference's service"
+    cells = [re.sub(r"<[^>]+>|\s", "", cell) for cell in re.findall(r"<td.*?</td>", rows[0], re.DOTALL)]
+    assert cells == ["candidate,1", "3.10", "0.20", "14.20", "0.10", "2.73", "1:40,2:60,4:110,8:10"]
+
+
+def test_the_page_bounds_the_error_rate_of_each_step(report: Report, tmp_path: Path) -> None:
+    steps = [
+        step(sent=1000, ok=1000), step(turn=1, sent=1000, ok=990, failed={"deadline": 7, "connection": 3}),
+        step(turn=2, sent=None, ok=None, failed={}),
+    ]  # fmt: skip
+    # 1 - 0.05 ** (1 / 1000) by hand; for 10 of 1,000, the rate at which P(at most 10 failures) is 5 %.
+    assert error_rate_bound(steps[0]) == pytest.approx(1 - 0.05 ** (1 / 1000), rel=1e-9)
+    rate = error_rate_bound(steps[1])
+    assert rate is not None
+    assert sum(math.comb(1000, k) * rate**k * (1 - rate) ** (1000 - k) for k in range(11)) == pytest.approx(
+        0.05
+    )
+    assert error_rate_bound(steps[2]) is None and error_rate_bound(step(sent=0, ok=0)) is None
+    assert error_rate_bound(step(sent=10, ok=0, failed={"deadline": 11})) is None
+    pair = report.pairs[0].model_copy(update={"serving": serving(steps=steps)})
+    page = render_html(samples.report([pair]), tmp_path)
+    assert re.findall(r"<small>&lt; ([\d.]+) %", page) == ["0.299", "1.690"]
 
 
 def test_every_part_may_be_missing(report: Report, tmp_path: Path) -> None:

@@ -217,3 +217,12 @@ def test_a_file_of_authorities_that_is_none(ask: Ask, tmp_path: Path, content: b
         (tmp_path / "ca.pem").write_bytes(content)
     with pytest.raises(UsageError, match=r"ca\.pem"):
         ask(tmp_path, "https://127.0.0.1:1", ca=str(tmp_path / "ca.pem"))
+
+
+def test_a_request_shows_neither_its_token_nor_its_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, TOKEN)
+    request = runner(tmp_path, "http://127.0.0.1:1", token_env=VARIABLE).endpoint.request(b"picture")
+    assert TOKEN in str(request.headers) and b"picture" in request.body
+    assert TOKEN not in repr(request) and "picture" not in repr(request)

@@ -136,6 +136,20 @@ def test_a_wrong_mapping_ends_the_run_after_some_images(tmp_path: Path) -> None:
     assert caught.value.exit_code == 4
 
 
+def test_pictures_that_a_service_refuses_do_not_make_it_broken(tmp_path: Path) -> None:
+    """Once it has answered one, that is: before, a setting is the likelier cause, and ends the run."""
+    pictures = [picture(tmp_path, number) for number in range(12)]
+    refusal = http(422, {"detail": "no such codec"})
+    with scripted(WELL, GOOD, refusal) as server, runner(tmp_path, server.url, in_flight=1) as mine:
+        results = list(mine.predict(pictures))
+    assert [result.status for result in results] == [Status.OK, *[Status.FAILED] * 11]
+    assert mine.ledger.counts().failed == {"http-422": 11}
+    with scripted(WELL, refusal) as server, runner(tmp_path, server.url, in_flight=1) as mine:
+        with pytest.raises(RunnerError):
+            list(mine.predict(pictures))
+        assert mine.ledger.counts().requests <= 5
+
+
 def test_a_service_that_hangs_is_told_from_one_that_fails(tmp_path: Path) -> None:
     with scripted(WELL, HANGS) as server:
         mine = runner(tmp_path, server.url, timeout=0.2, retries=1, in_flight=2)

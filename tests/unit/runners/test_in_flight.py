@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,18 @@ def test_single_failures_of_a_live_server_do_not_end_the_run() -> None:
 
     results = list(answer_in_flight(images(40), answer, most=1, server=server()))
     assert sum(result.status is Status.FAILED for result in results) == 32
+
+
+def test_failures_that_are_the_images_own_end_nothing() -> None:
+    """Nor do they hide the server's: those are in a row, whatever comes between."""
+
+    def answer(image: ImageRecord) -> ImageResult:
+        return failed(image) if image.image_id else ok(image)
+
+    watched = replace(server(), excused=lambda result: result.image_id < 30)
+    assert len(list(answer_in_flight(images(30), answer, most=1, server=watched))) == 30
+    with pytest.raises(RunnerError, match="5 requests failed in a row"):
+        list(answer_in_flight(images(60), answer, most=1, server=watched))
 
 
 def test_many_failures_in_a_row_end_it_with_what_there_is() -> None:

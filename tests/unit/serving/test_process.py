@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -59,10 +58,8 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(process, "GRACE_S", 0.5)
     running, _ = start(tmp_path, STUBBORN)
     assert eventually(lambda: (tmp_path / "log").read_text() == "up\n")
-    begun = time.monotonic()
     running.stop()
     assert gone(running.pid)
-    assert time.monotonic() - begun < 5
 
 
 def test_orphans_of_a_killed_process_are_ended(tmp_path: Path) -> None:

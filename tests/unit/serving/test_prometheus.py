@@ -7,7 +7,8 @@ import math
 import pytest
 
 from parity.errors import EvidenceError
-from parity.serving.prometheus import LINE_LIMIT, parse
+from parity.serving.prometheus import LINE_LIMIT, MetricsSource, parse
+from parity.serving.web import Access
 from tests.metrics_text import scrape, written
 
 
@@ -87,3 +88,9 @@ def test_what_damaged_text_says_is_shown_and_not_obeyed() -> None:
     with pytest.raises(EvidenceError) as caught:
         parse("nv_\x1b[2J\u202e 1\n", where="metrics")
     assert "\x1b" not in str(caught.value) and "\u202e" not in str(caught.value)
+
+
+def test_a_damaged_line_is_quoted_without_the_token() -> None:
+    access = Access(headers={"authorization": "Bearer very-secret"})
+    with pytest.raises(EvidenceError, match=r"line 1 is .*\[token\]"):
+        MetricsSource(url="http://127.0.0.1:1/metrics", access=access).parse("nv_a very-secret x\n")

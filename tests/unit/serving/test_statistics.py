@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
+import grpc
 import pytest
 
 from parity.errors import EvidenceError, RunnerError
 from parity.serving.evidence import ServerSplit
 from parity.serving.statistics import StatisticsSource, parse, split
+from parity.serving.web import Access
 from tests.web_server import body, serving
 
 MS = 1_000_000
@@ -172,3 +177,37 @@ def test_a_server_that_speaks_no_grpc_is_named() -> None:
     ):
         asyncio.run(StatisticsSource(url=address, model="yolo26").read())
     assert caught.value.where == address
+
+
+@contextmanager
+def grpc_that_says_it_back() -> Iterator[str]:
+    """The address of a gRPC server that refuses every call and quotes its authorization."""
+
+    def refuse(request: bytes, context: Any) -> bytes:
+        context.abort(grpc.StatusCode.UNAUTHENTICATED, dict(context.invocation_metadata())["authorization"])
+        return b""
+
+    class Refusing(grpc.GenericRpcHandler):  # type: ignore[misc, unused-ignore]
+        def service(self, call: Any) -> Any:
+            return grpc.unary_unary_rpc_method_handler(refuse)
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((Refusing(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+def test_a_token_that_a_server_says_back_is_in_no_message() -> None:
+    access = Access(headers={"authorization": "Bearer very-secret"})
+    with grpc_that_says_it_back() as address, pytest.raises(RunnerError, match=r"\[token\]") as caught:
+        asyncio.run(StatisticsSource(url=address, model="yolo26", access=access).read())
+    assert "very-secret" not in str(caught.value)
+    strange = json.dumps({"model_stats": [{**version(9), "name": "very-secret"}]}).encode()
+    with serving({"/v2/models/yolo26/stats": body(strange)}) as address:
+        source = StatisticsSource(url=address, model="yolo26", protocol="http", access=access)
+        with pytest.raises(EvidenceError, match=r"statistics of \[token\]"):
+            asyncio.run(source.read())
