@@ -85,8 +85,8 @@ class Endpoint:
         try:
             found = self.answers.read(body, width=image.width, height=image.height)
         except AnswerError as error:
-            found = without(self.token, error.found)
-            raise http_problems.bad_answer(self.detect, found, error.remedy) from error
+            problem = without(self.token, error.found)
+            raise http_problems.bad_answer(self.detect, problem, error.remedy) from error
         return ImageResult(
             image_id=image.image_id,
             boxes=found.boxes,
