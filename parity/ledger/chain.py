@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from parity.errors import EvidenceError
-from parity.ledger.canonical import decode, encode, sha256
+from parity.ledger.canonical import encode, sha256
 from parity.ledger.dsse import PAYLOAD_TYPE, Envelope
 from parity.ledger.findings import Finding
 from parity.ledger.folder import LOCK, listing, record_name
@@ -136,10 +136,8 @@ def _read(folder: Path, sequence: int, digests: dict[int, str], findings: list[F
 
 def parse(content: bytes) -> Envelope:
     """The envelope of a record's file. Raises ValueError for all that `to_file` never wrote."""
-    if not content.endswith(b"\n"):
-        raise ValueError("not whole")
     try:
-        envelope = Envelope.model_validate_json(encode(decode(content[:-1])), strict=True)
+        envelope = Envelope.model_validate_json(content, strict=True)
     except ValidationError as error:
         raise ValueError("no envelope") from error
     if envelope.payloadType != PAYLOAD_TYPE:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from parity.ledger.canonical import decode, encode
+from parity.ledger.canonical import encode
 from parity.ledger.record import Digest
 
 HEAD = "head.json"
@@ -33,12 +33,12 @@ class Head(BaseModel):
     @classmethod
     def from_bytes(cls, content: bytes) -> Head:
         """Read a file's content. Raises ValueError for all that `to_bytes` never wrote."""
-        if not content.endswith(b"\n"):
-            raise ValueError("not whole")
         try:
-            head = cls.model_validate_json(encode(decode(content[:-1])), strict=True)
+            head = cls.model_validate_json(content, strict=True)
         except ValidationError as error:
             raise ValueError("no head of a ledger") from error
         if (head.count == 0) != (head.digest is None):
             raise ValueError("a count without a digest, or a digest without a count")
+        if head.to_bytes() != content:
+            raise ValueError("not spelled as it was written")
         return head

@@ -50,7 +50,7 @@ def from_statement(content: bytes) -> Entry:
         entry = Entry.model_validate_json(encode(document.get("predicate")), strict=True)
     except ValidationError as error:
         raise ValueError(_shown(error)) from error
-    if to_statement(entry) != content:
+    if to_statement(entry) != content:  # another spelling of it, too
         raise ValueError("the statement says something else than its record")
     return entry
 
