@@ -69,23 +69,26 @@ def evidence_digests(
 
 def check_evidence(stored: Sequence[Stored], root: Path, progress: Progress | None = None) -> list[Finding]:
     """What of the records' evidence is gone or changed; each file is read once."""
+    resting: dict[FileDigest, list[str]] = {}
+    for record in stored:
+        for file in record.entry.evidence:
+            resting.setdefault(file, []).append(record.file)
     findings = []
     with Digests(Reach(root), progress) as digests:
-        for record in stored:
-            for file in record.entry.evidence:
-                digests.begin(root / file.path)
-        for record in stored:
-            for file in record.entry.evidence:
-                expected = f"{file.sha256[:16]}..., which {record.file} rests on"
-                try:
-                    now = digests.of(root / file.path)
-                except Unreadable as error:
-                    code, found = "EVIDENCE_GONE", error.found
-                else:
-                    if now == file.sha256:
-                        continue
-                    code, found = "EVIDENCE_CHANGED", f"SHA-256 {now[:16]}..."
-                findings.append(Finding(code=code, file=file.path, found=found, expected=expected))
+        for file in resting:
+            digests.begin(root / file.path)
+        for file, records in resting.items():
+            try:
+                now = digests.of(root / file.path)
+            except Unreadable as error:
+                code, found = "EVIDENCE_GONE", error.found
+            else:
+                if now == file.sha256:
+                    continue
+                code, found = "EVIDENCE_CHANGED", f"SHA-256 {now[:16]}..."
+            more = f" and {len(records) - 1} more" if len(records) > 1 else ""
+            expected = f"{file.sha256[:16]}..., as in {records[0]}{more}"
+            findings.append(Finding(code=code, file=file.path, found=found, expected=expected))
     return findings
 
 

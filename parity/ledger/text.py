@@ -22,16 +22,18 @@ SCHEMA_VERSION = "1.0"
 _STYLES = {Outcome.PASS: "bold green", Outcome.FAIL: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
 
 
-def to_table(stored: Sequence[Stored], *, colour: bool = False) -> str:
-    """One row a record, oldest first, and below it the reason of every override."""
+def to_table(stored: Sequence[Stored]) -> str:
+    """One row a record, oldest first; below it the reason of every override, and the last digest.
+
+    key: the first digits of the id that the first signature names, which nothing here has checked.
+    """
     table = Table()
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("made (UTC)", no_wrap=True)
-    table.add_column("phase", overflow="fold")
+    table.add_column("phase", overflow="fold", min_width=11)
     table.add_column("outcome", no_wrap=True)
     table.add_column("models", overflow="fold")
-    table.add_column("digest", no_wrap=True)
-    table.add_column("signed", no_wrap=True)
+    table.add_column("key", no_wrap=True)
     for record in stored:
         entry = record.entry
         table.add_row(
@@ -40,10 +42,9 @@ def to_table(stored: Sequence[Stored], *, colour: bool = False) -> str:
             Text(one_line(entry.phase)),
             Text(entry.outcome.value, _STYLES[entry.outcome]),
             Text(one_line(", ".join(entry.models))),
-            record.digest[:8],
-            "yes" if record.envelope.signatures else "no",
+            _key(record),
         )
-    console = Console(width=WIDTH, highlight=False, color_system="standard" if colour else None)
+    console = Console(width=WIDTH, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(table)
     lines = [captured.get().rstrip("\n")]
@@ -52,7 +53,13 @@ def to_table(stored: Sequence[Stored], *, colour: bool = False) -> str:
         for record in stored
         if record.entry.override is not None
     ]
+    lines += [f"last: {record.digest}" for record in stored[-1:]]
     return "\n".join(lines)
+
+
+def _key(record: Stored) -> Text:
+    signatures = record.envelope.signatures
+    return Text(one_line(signatures[0].keyid[:8]) if signatures else "none")
 
 
 def to_json(stored: Sequence[Stored], findings: Sequence[Finding]) -> str:

@@ -158,19 +158,26 @@ def test_evidence_is_held_to_what_was_judged(root: Path) -> None:
     folder = root / "ledger"
     evidence = evidence_digests(root, [root / "reports", root / "policy.toml"])
     append(folder, record(evidence=evidence))
+    append(folder, record(evidence=evidence[:2]))
     append(folder, record(evidence=evidence[:1]))
+    before = evidence[0].model_copy(update={"sha256": digest("before")})
+    append(folder, record(evidence=(before,)))
     stored = read(folder)
-    assert check_evidence(stored, root) == []
+    assert check_evidence(stored[:3], root) == []
+    (finding,) = check_evidence(stored, root)
+    assert (finding.file, finding.expected) == ("policy.toml", f"{before.sha256[:16]}..., as in 000004.json")
     (root / "policy.toml").write_text("looser")
     shutil.rmtree(root / "reports" / "run" / "a")
     (root / "reports/run/report.json").unlink()
     (root / "reports/run/report.json").symlink_to("/etc/hostname")
-    found = [(each.code, each.file, each.expected.split()[-3]) for each in check_evidence(stored, root)]
+    found = [
+        (each.code, each.file, each.expected.split(" as in ")[1]) for each in check_evidence(stored, root)
+    ]
     assert found == [
-        ("EVIDENCE_CHANGED", "policy.toml", "000001.json"),
-        ("EVIDENCE_GONE", "reports/run/a/b.parquet", "000001.json"),
+        ("EVIDENCE_CHANGED", "policy.toml", "000001.json and 2 more"),
+        ("EVIDENCE_GONE", "reports/run/a/b.parquet", "000001.json and 1 more"),
         ("EVIDENCE_GONE", "reports/run/report.json", "000001.json"),
-        ("EVIDENCE_CHANGED", "policy.toml", "000002.json"),
+        ("EVIDENCE_CHANGED", "policy.toml", "000004.json"),
     ]
 
 

@@ -70,6 +70,7 @@ def test_the_latest_of_any_outcome(tmp_path: Path) -> None:
 def test_an_age_is_never_negative(tmp_path: Path) -> None:
     (stored,) = records(tmp_path, (PASS, {}))
     made = stored.entry.time
+    assert timedelta(minutes=5) == CLOCK_TOLERANCE
     assert age(stored, made + timedelta(days=3)) == timedelta(days=3)
     assert age(stored, made) == age(stored, made - CLOCK_TOLERANCE) == timedelta()
     with pytest.raises(EvidenceError, match="in the future"):

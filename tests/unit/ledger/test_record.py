@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from parity.ledger import FileDigest, RepositoryDigest, who
-from parity.ledger.record import LONGEST, now
+from parity.ledger.record import LONGEST, _digest, now
 from parity.outcome import Outcome
 from tests.ledger_samples import REPOSITORY, criterion, digest, record
 
@@ -65,6 +65,7 @@ def test_a_pass_rests_on_evidence() -> None:
         {"command": "x" * (LONGEST + 1)},
         {"created": "2026-11-25T15:00:00Z"},
         {"created": "2026-11-25T15:00:00.000001"},
+        {"created": "2026-11-25T15:00:00.1Z"},
         {"created": "2026-02-30T15:00:00.000001Z"},
         {"rests_on": ("x",)},
         {"rests_on": (digest("x").upper(),)},
@@ -135,6 +136,20 @@ def test_a_model_has_a_digest_of_its_own() -> None:
 def test_a_digest_that_is_not_of_its_files(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RepositoryDigest.model_validate({**REPOSITORY.model_dump(), **changed})
+
+
+@pytest.mark.parametrize(
+    ("files", "folders"),
+    [
+        (REPOSITORY.files[::-1], ()),
+        ((*REPOSITORY.files, REPOSITORY.files[-1]), ()),
+        (REPOSITORY.files, ("b", "a")),
+        (REPOSITORY.files, ("a", "a")),
+    ],
+)
+def test_paths_are_in_order_and_once_each(files: tuple[FileDigest, ...], folders: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError, match="not sorted, or not once each"):
+        RepositoryDigest(digest=_digest(files, folders), files=files, empty_folders=folders)
 
 
 def test_the_time_is_now_and_reads_back() -> None:
