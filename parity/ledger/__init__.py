@@ -6,7 +6,7 @@ from parity.ledger.chain import Stored, examine
 from parity.ledger.digests import check_evidence, evidence_digests, repository_digest
 from parity.ledger.findings import CODES, Finding
 from parity.ledger.keys import PublicKey, SigningKey, public_key, signing_key
-from parity.ledger.query import age, latest, latest_pass
+from parity.ledger.query import age, basis, latest, latest_pass
 from parity.ledger.record import (
     CriterionRecord,
     DatasetDigest,
@@ -37,6 +37,7 @@ __all__ = [
     "Verification",
     "age",
     "append",
+    "basis",
     "check_evidence",
     "evidence_digests",
     "examine",

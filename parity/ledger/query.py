@@ -37,6 +37,17 @@ def latest_pass(
     return None
 
 
+def basis(records: Sequence[Stored], stored: Stored) -> list[Stored]:
+    """The records that one rests on, directly or through others, oldest first. records: the whole ledger."""
+    wanted = set(stored.entry.rests_on)
+    found = []
+    for record in reversed(records[: stored.entry.sequence - 1]):  # a record rests on earlier ones alone
+        if record.digest in wanted:
+            wanted.update(record.entry.rests_on)
+            found.append(record)
+    return found[::-1]
+
+
 def _matching(
     records: Sequence[Stored], phase: str, repository: RepositoryDigest, models: Sequence[str]
 ) -> Iterator[Stored]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from parity.errors import EvidenceError
-from parity.ledger import RepositoryDigest, Stored, age, append, latest, latest_pass, read
+from parity.ledger import RepositoryDigest, Stored, age, append, basis, latest, latest_pass, read
 from parity.ledger.query import CLOCK_TOLERANCE
 from parity.outcome import Outcome
 from tests.ledger_samples import PHASE, REPOSITORY, digest, record
@@ -65,6 +65,16 @@ def test_the_latest_of_any_outcome(tmp_path: Path) -> None:
     assert latest(stored, PHASE, REPOSITORY, ()) is None
     assert latest(stored, PHASE, OTHER, ("yolo26",)) is None
     assert latest(stored, "canary-50", REPOSITORY, ("yolo26",)) is None
+
+
+def test_what_a_record_rests_on_through_others(tmp_path: Path) -> None:
+    digests: list[str] = []
+    for rests_on in ((), (0,), (), (1,), (2, 3)):
+        given = record(rests_on=tuple(digests[number] for number in rests_on))
+        digests.append(append(tmp_path / "ledger", given))
+    stored = read(tmp_path / "ledger")
+    found = [[each.entry.sequence for each in basis(stored, one)] for one in stored]
+    assert found == [[], [1], [], [1, 2], [1, 2, 3, 4]]
 
 
 def test_an_age_is_never_negative(tmp_path: Path) -> None:

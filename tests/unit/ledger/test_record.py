@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from parity.ledger import FileDigest, RepositoryDigest, who
-from parity.ledger.record import LONGEST, _digest, now
+from parity.ledger.record import Entry, _digest, now
 from parity.outcome import Outcome
 from tests.ledger_samples import REPOSITORY, criterion, digest, record
 
@@ -62,7 +62,8 @@ def test_a_pass_rests_on_evidence() -> None:
         {"phase": ""},
         {"override": ""},
         {"user": ""},
-        {"command": "x" * (LONGEST + 1)},
+        {"phase": "x" * 257},
+        {"command": "x" * 65_537},
         {"created": "2026-11-25T15:00:00Z"},
         {"created": "2026-11-25T15:00:00.000001"},
         {"created": "2026-11-25T15:00:00.1Z"},
@@ -76,6 +77,22 @@ def test_a_pass_rests_on_evidence() -> None:
 def test_a_field_that_is_wrong(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         record(**changed)
+
+
+def test_the_largest_and_the_smallest_that_will_do() -> None:
+    assert record(phase="x", user="x" * 256, command="x" * 65_536, override="x").override == "x"
+    assert len(FileDigest(path="x" * 4096, sha256=digest("x")).path) == 4096
+    with pytest.raises(ValidationError):
+        FileDigest(path="x" * 4097, sha256=digest("x"))
+    first = {**record().model_dump(), "previous": None}
+    assert Entry.model_validate({**first, "sequence": 1}).format == 1
+    with pytest.raises(ValidationError):
+        Entry.model_validate({**first, "sequence": 0})
+
+
+def test_a_record_does_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        record(Outcome.FAIL).outcome = Outcome.PASS  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
