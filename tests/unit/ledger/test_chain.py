@@ -235,6 +235,15 @@ def test_a_head_that_is_none(folder: Path, content: bytes) -> None:
     assert found(folder) == {("HEAD_DAMAGED", HEAD)}
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [lambda head: head[:-1], lambda head: b" " + head, lambda head: head.replace(b"{", b'{"count":1,')],
+)
+def test_another_spelling_of_the_head(folder: Path, spelled: Callable[[bytes], bytes]) -> None:
+    (folder / HEAD).write_bytes(spelled((folder / HEAD).read_bytes()))
+    assert found(folder) == {("HEAD_DAMAGED", HEAD)}
+
+
 def test_a_head_that_is_a_link(folder: Path, tmp_path: Path) -> None:
     (folder / HEAD).replace(tmp_path / HEAD)
     (folder / HEAD).symlink_to(tmp_path / HEAD)

@@ -180,7 +180,7 @@ def test_who_ran_it_can_be_said() -> None:
     assert who({"PARITY_USER": "ada", "PARITY_HOST": "bench"}) == ("ada", "bench")
     user, host = who({})
     assert user and host
-    assert who({"PARITY_USER": "x" * 300})[0] == "x" * 256
+    assert who({"PARITY_USER": "x" * 300, "PARITY_HOST": "y" * 300}) == ("x" * 256, "y" * 256)
 
 
 def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
