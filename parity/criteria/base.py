@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from parity.outcome import Outcome
 from parity.serving.evidence import ServingEvidence
 
+__all__ = [
+    "ClassEvidence",
+    "Criterion",
+    "CriterionResult",
+    "Estimate",
+    "Interval",
+    "Needs",
+    "Outcome",
+    "PairEvidence",
+    "Parameters",
+    "Sense",
+]
+
 Interval = tuple[float, float]
-
-
-class Outcome(str, Enum):
-    """What a criterion, a pair or a run comes to."""
-
-    PASS = "PASS"
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-
 Sense = Literal["within", "at_least", "at_most"]
 Needs = Literal["answers", "serving", "drill"]
 """What a criterion judges: both sides' answers to a data set, how they serve, or a rehearsed rollback."""
