@@ -260,13 +260,13 @@ def settings_problems(model: type[BaseModel], values: dict[str, Any], place: str
                 lines.append(f"{place}.{key}: {detail['msg']} (the value is not shown)")
             else:
                 message = str(detail["msg"]).removeprefix("Value error, ")
-                lines.append(f"{place}.{key}: {message}{_found(detail['input'])}")
+                lines.append(f"{place}.{key}: {message}{told(detail['input'])}")
         return lines
     return []
 
 
-def _found(value: Any) -> str:
-    """What stands in the run file instead; user and password of an address, and its query, are not shown."""
+def told(value: Any) -> str:
+    """`, found ...`, of a setting's value; user and password of an address, and its query, are not shown."""
     if not isinstance(value, (str, int, float, bool)):
         return ""
     return ", found " + re.sub(r"\?\S*", "?***", re.sub(r"(//|^['\"])\S*@", r"\1***@", repr(value)))

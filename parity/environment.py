@@ -14,7 +14,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from parity.config import Address, ModelName, RetryCount, RunFile, RunnerConfig, Seconds, Threshold, Wire
+from parity.config import (
+    Address,
+    ModelName,
+    RetryCount,
+    RunFile,
+    RunnerConfig,
+    Seconds,
+    Threshold,
+    Wire,
+    told,
+)
 from parity.errors import UsageError, join_problems
 
 Source = Literal["default", "environment", "run file", "command line"]
@@ -187,7 +197,7 @@ def _parsed(values: Mapping[str, Any], names: Mapping[str, str], where: str) -> 
         checked = _Values.model_validate(dict(values))
     except ValidationError as error:
         problems = [
-            f"{names[str(detail['loc'][0])]}: {detail['msg']}, found {detail['input']!r}"
+            f"{names[str(detail['loc'][0])]}: {detail['msg']}{told(detail['input'])}"
             for detail in error.errors()
         ]
         raise UsageError(

@@ -11,6 +11,7 @@ import typer
 
 from parity import __version__
 from parity.cli import compare, config, drill, load, plan, run
+from parity.cli.ledger import ledger
 from parity.cli.policy import policy
 from parity.cli.repository import repository
 
@@ -46,6 +47,7 @@ app.command("drill")(drill.drill_command)
 app.command("plan")(plan.plan_command)
 app.add_typer(policy, name="policy")
 app.add_typer(repository, name="repository")
+app.add_typer(ledger, name="ledger")
 
 
 def main() -> None:

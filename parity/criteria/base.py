@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from parity.existing_tests.evidence import TestsEvidence
+from parity.outcome import Outcome
 from parity.serving.evidence import ServingEvidence
+
+__all__ = [
+    "FEWER_IS_LOOSER",
+    "HIGHER_IS_LOOSER",
+    "LOWER_IS_LOOSER",
+    "NEITHER_IS_LOOSER",
+    "ClassEvidence",
+    "Criterion",
+    "CriterionResult",
+    "Estimate",
+    "Interval",
+    "Needs",
+    "Outcome",
+    "PairEvidence",
+    "Parameters",
+    "Sense",
+    "in_order",
+]
 
 Interval = tuple[float, float]
 Entry = TypeVar("Entry", int, str)
-
-
-class Outcome(str, Enum):
-    """What a criterion, a pair or a run comes to."""
-
-    PASS = "PASS"
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-
 Sense = Literal["within", "at_least", "at_most"]
 Needs = Literal["answers", "serving", "drill", "tests"]
 """What a criterion judges: both sides' answers to a data set, how they serve, a rehearsed rollback, or the

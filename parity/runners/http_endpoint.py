@@ -18,7 +18,7 @@ from parity.runners import http_problems
 from parity.runners.base import ImageResult
 from parity.runners.http_answers import AnswerReader
 from parity.runners.json_fields import AnswerError
-from parity.secrecy import tls_context
+from parity.secrecy import HIDDEN, tls_context, without
 
 Sending = Literal["multipart", "raw"]
 MOST_ANSWER_BYTES = 16 * 2**20
@@ -79,10 +79,14 @@ class Endpoint:
 
     def result(self, image: ImageRecord, body: bytes) -> ImageResult:
         """The answer as boxes. Raises RequestError with the reason `bad-answer` for one without sense."""
+        if self.token:
+            # Before anything of it is shown or shortened: a service may answer with what it was sent.
+            body = body.replace(self.token.encode(), HIDDEN.encode())
         try:
             found = self.answers.read(body, width=image.width, height=image.height)
         except AnswerError as error:
-            raise http_problems.bad_answer(self.detect, error.found, error.remedy) from error
+            problem = without(self.token, error.found)
+            raise http_problems.bad_answer(self.detect, problem, error.remedy) from error
         return ImageResult(
             image_id=image.image_id,
             boxes=found.boxes,

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import Self
 
+from parity.config import SECRET
 from parity.dataset import ImageProblem, ImageRecord
 from parity.detections import Status
 from parity.errors import ParityError, RunnerError, first_line
@@ -59,7 +60,10 @@ class HttpServiceSettings(AnswerSettings):
         60.0, ge=0, description="Seconds to wait for a service that went away; 0: not at all."
     )
     token_env: str | None = Field(
-        None, pattern=VARIABLE_PATTERN, description="Environment variable that holds a bearer token."
+        None,
+        pattern=VARIABLE_PATTERN,
+        description="Environment variable that holds a bearer token.",
+        json_schema_extra=SECRET,
     )
     ca: Path | None = Field(
         None, description="PEM file of the certificates to trust instead of the system's."

@@ -81,6 +81,10 @@ class _Owned:
     hub: Any
 
 
+NOT_TRITON = frozenset({"http-404", "http-405", "client", "bad-answer"})
+"""What becomes of the question for its metadata where another server answers."""
+
+
 class HttpTransport:
     """One of tritonclient's HTTP clients a thread, with one connection each."""
 
@@ -100,8 +104,17 @@ class HttpTransport:
         return self._says("is_model_ready", model, version)
 
     def metadata(self) -> dict[str, Any]:
-        """The server's name and version."""
-        return dict(self._ask("get_server_metadata"))
+        """The server's name and version; the first question, so that it also tells a Triton from others."""
+        try:
+            answer = self._ask("get_server_metadata")
+        except RequestError as error:
+            if error.reason in NOT_TRITON:
+                found = f"what answers there is no Triton ({error.reason})"
+                raise self.connection.error(found, "not-triton") from error
+            raise
+        if not isinstance(answer, dict):
+            raise self.connection.error("what answers there is no Triton (bad-answer)", "not-triton")
+        return answer
 
     def index(self) -> list[dict[str, Any]]:
         """The models of the repository."""

@@ -210,7 +210,7 @@ def _advice(connection: Connection, reason: str) -> tuple[str, str]:
             f"a certificate signed by {signed}, for the host of the address",
             f"name the authority's certificate with `ca`, and in `{key}` the host that it is for",
         )
-    if reason in ("tls", "not-grpc", "not-http"):
+    if reason in ("tls", "not-grpc", "not-http", "not-triton"):
         return port, f"mend `{key}`, `protocol` or `tls`; tls is {str(connection.tls).lower()}"
     if reason in ("unauthenticated", "permission-denied", "http-401", "http-403"):
         return "leave to ask this server", "name the variable that holds a valid token with `token_env`"

@@ -177,3 +177,9 @@ def test_bad_options_are_refused_by_name() -> None:
 def test_a_misspelt_variable_gets_a_hint_and_another_softwares_does_not() -> None:
     found = resolved({"TRITON_TIMEOUTS": "3", "TRITON_CACHE_DIR": "/c", "TRITON_INTERPRET": "1"})
     assert found.hints == ("TRITON_TIMEOUTS is not known; did you mean TRITON_TIMEOUT?",)
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    with pytest.raises(UsageError) as caught:
+        read({"TRITON_URL": "http://user:s3cr3t@host/"})
+    assert "TRITON_URL" in str(caught.value) and "s3cr3t" not in str(caught.value)

@@ -262,3 +262,27 @@ def test_each_mistake_in_the_settings_is_named(changes: dict[str, Any], words: s
 def test_what_has_no_default_is_asked_for() -> None:
     problems = settings_problems(HttpServiceSettings, {}, "reference")
     assert sorted(problems) == ["reference.box_format: Field required", "reference.url: Field required"]
+
+
+@pytest.mark.parametrize(
+    "detection",
+    [
+        {"class_name": "Bearer s3cr3t-token", "confidence": 0.9, "box": [0, 0, 1, 1]},
+        {"Bearer s3cr3t-token": 1},
+        {"class_name": "x" * 20 + "s3cr3t-token" * 9, "confidence": 0.9, "box": [0, 0, 1, 1]},
+    ],
+)
+def test_a_service_that_answers_with_the_token_is_not_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detection: dict[str, Any]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "s3cr3t-token")
+    with scripted(WELL, http(200, {"detections": [detection]}), WELL) as server:
+        result = one_image(runner(tmp_path, server.url, token_env=VARIABLE), tmp_path)
+    assert result.status is Status.FAILED
+    assert "s3cr3t" not in result.message and "[token]" in result.message
+
+
+def test_a_token_in_the_place_of_its_variable_is_not_shown() -> None:
+    values = {"url": "http://127.0.0.1:1", "box_format": "xyxy", "token_env": "s3cr3t token"}
+    (problem,) = settings_problems(HttpServiceSettings, values, "reference")
+    assert "s3cr3t" not in problem and "the value is not shown" in problem
