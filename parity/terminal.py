@@ -63,11 +63,16 @@ def show(report: Report, page: Path) -> None:
     if report.phase == "comparison":
         for note in report.notes:
             console.print(Text(one_line(note)))
-    stopped = " (of what was computed; the run stopped)" if report.error else ""
     if report.unjudged:
         console.print(Text(f"not judged here: {', '.join(report.unjudged)}; see {_judges(report)}"))
-    part = " (of the criteria judged here)" if report.unjudged else ""
-    console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict]), part, stopped))
+    part = "of the criteria judged here" if report.unjudged else ""
+    if report.error:
+        part = "of what was computed; the run stopped"
+    console.print(
+        Text.assemble(
+            "verdict: ", (report.verdict.value, STYLES[report.verdict]), f" ({part})" if part else ""
+        )
+    )
     say(f"report: {short(page)}")
 
 
