@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,22 @@ def test_files_of_perf_analyzer_are_judged_and_never_pass(tmp_path: Path) -> Non
     assert {criterion["outcome"] for criterion in pair["criteria"]} == {"INCONCLUSIVE"}
     assert len(pair["serving"]["steps"]) == 4 and len(pair["serving"]["imported"]) == 2
     assert "It does not tell" in (folder / "index.html").read_text()
+
+
+def test_a_full_disk_leaves_the_table_and_the_verdict(tmp_path: Path) -> None:
+    given = tmp_path / "perf.csv"
+    given.write_text("\n".join((HEADER, *LINES)) + "\n")
+    files = [f"--perf-analyzer={side}={given}" for side in ("reference", "candidate")]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file takes a byte, as on a full disk
+        code, output = called(SERVICES, "--model", "yolo26", "--out", str(tmp_path / "out"), *files)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 3, output
+    assert "p95_latency" in output and "verdict: INCONCLUSIVE" in output
+    assert "the report could not be written" in output and "report: " not in output
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
 def test_a_file_that_is_none_of_perf_analyzers(tmp_path: Path) -> None:
