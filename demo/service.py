@@ -32,7 +32,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from parity.config import ModelConfig, RunFile, load
 from parity.dataset import ImageProblem
 from parity.dataset.images import read_header
-from parity.errors import ParityError
+from parity.errors import ParityError, RunnerError
 from parity.provenance import package_version, sha256_of_file
 from parity.runners.ultralytics import import_ultralytics
 
@@ -157,10 +157,25 @@ def main() -> None:
         run_file = load(arguments.run_file, None, None)
         if arguments.model not in run_file.models:
             parser.error(f"{arguments.run_file} has the models {', '.join(run_file.models)}")
-        with socket.create_server((arguments.host, arguments.port)) as listening:
+        with listening_on(arguments.host, arguments.port) as listening:
             serve(run_file, arguments, listening)
-    except (ParityError, OSError) as error:
+    except ParityError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except OSError as error:
         parser.error(str(error))
+
+
+def listening_on(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises RunnerError where it cannot."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise RunnerError(
+            f"cannot be listened on: {error.strerror}",
+            where=f"{host}:{port}",
+            remedy="stop what uses it, or name another --port",
+        ) from error
 
 
 def serve(run_file: RunFile, arguments: argparse.Namespace, listening: socket.socket) -> None:

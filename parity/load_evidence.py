@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
 
-from parity.answers import Answers, Cut, any_batch
+from parity.answers import Answers, Cut, any_batch, unusable
 from parity.collect import checked
 from parity.dataset import Dataset, ImageRecord, OpenCvReader
 from parity.errors import ParityError, RunnerError, first_line
@@ -142,7 +143,8 @@ def _twice(
 ) -> tuple[Answers, Answers]:
     """Two quiet runs over the images: what load is held to, and how much of a difference is noise.
 
-    Raises ParityError when the runner breaks down; an image that it fails on is in its answers as failed.
+    Raises ParityError when the runner breaks down or answers nothing at all: load would show nothing then. An
+    image that it fails on is in its answers as failed.
     """
     runs: list[dict[int, ImageResult]] = [{}, {}]
 
@@ -156,6 +158,15 @@ def _twice(
     error = _broken_off(label, ask)
     if error:
         raise error
+    told = [unusable(result) for found in runs for result in found.values()]
+    if all(told):
+        message, times = Counter(told).most_common(1)[0] if told else ("no answer", 0)
+        raise RunnerError(
+            f"none of {len(images)} images was answered; of {len(told)} failures {times} say: {message}",
+            where=label,
+            expected="a side that answers before load is put on it",
+            remedy="mend the side; its own log may say more",
+        )
     return runs[0], runs[1]
 
 

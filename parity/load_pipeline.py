@@ -7,6 +7,7 @@ judged by those of the policy's criteria that need it, and written down as one r
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from parity.assess import Assessment, sections, summarise
 from parity.criteria import PairEvidence
 from parity.criteria.metrics_available import MetricsAvailableParameters
 from parity.dataset import Dataset, OpenCvReader, load
-from parity.errors import ParityError, UsageError
+from parity.errors import EvidenceError, ParityError, UsageError
 from parity.files import write_whole
 from parity.load.plan import LoadPlan
 from parity.load.run import ORDER
@@ -29,7 +30,7 @@ from parity.pipeline import Result
 from parity.policies import Policy, for_run
 from parity.progress import Progress
 from parity.report import write_report
-from parity.report.document import ImageCounts, ImageFailure, Pair
+from parity.report.document import ImageCounts, ImageFailure, Pair, Report
 from parity.serving.evidence import ServingEvidence, SideName
 from parity.sides import Request, check_model
 
@@ -52,7 +53,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     """Measure how every model of the request is served, and write the report.
 
     Raises ParityError when nothing can begin; what ends it early is in the result, beside what was measured
-    until then.
+    until then. So is a report that cannot be written: what was measured can still be told.
     """
     request = asked.request
     policy = for_run(request.run_file)
@@ -65,7 +66,7 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     error: ParityError | None = None
     for name in request.models:
         timings: dict[str, float] = {}
-        keep = _keeper(request.folder / "evidence" / name / EVIDENCE)
+        keep = _keeper(_place(request.folder, name))
         try:
             gathered = (
                 imported(asked.files)
@@ -102,13 +103,43 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
         not_run=request.models[len(assessments) :],
         notes=[*policy.notes, *request.notes],
     )
-    write_report(report, [], [], request.folder)
-    return Result(report=report, folder=request.folder, error=error)
+    return Result(report=report, folder=request.folder, error=_write(report, request.folder, error))
+
+
+def _write(report: Report, folder: Path, error: ParityError | None) -> ParityError | None:
+    """Write evidence and report; what ended the run, also when that is a disk that takes no more."""
+    try:
+        for pair in report.pairs:
+            if pair.serving is not None:
+                _store(_place(folder, pair.model), pair.serving)
+        write_report(report, [], [], folder)
+    except OSError as problem:
+        before = f"; before that, {error.where}: {error.found}" if error else ""
+        return EvidenceError(
+            f"the report could not be written: {problem.strerror or problem}{before}",
+            where=str(folder),
+            remedy="make room, or name another folder with --out; the table is all that is left of this load",
+        )
+    return error
+
+
+def _place(folder: Path, model: str) -> Path:
+    return folder / "evidence" / model / EVIDENCE
+
+
+def _store(path: Path, evidence: ServingEvidence) -> None:
+    """Write evidence there, whole, in the place of what was known before."""
+    write_whole(path, evidence.model_dump_json(indent=1) + "\n")
 
 
 def _keeper(path: Path) -> Callable[[ServingEvidence], None]:
-    """Stores evidence there, whole, in the place of what was known before."""
-    return lambda evidence: write_whole(path, evidence.model_dump_json(indent=1) + "\n")
+    """Stores what there is so far where that can be done: a full disk is no reason to end a load."""
+
+    def keep(evidence: ServingEvidence) -> None:
+        with suppress(OSError):
+            _store(path, evidence)
+
+    return keep
 
 
 def _check(asked: LoadRequest) -> None:

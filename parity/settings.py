@@ -21,7 +21,7 @@ UNSET = {
     "ca": "none: the system's authorities",
     "token_env": "none: no token",
     "version": "the server's choice",
-    "metrics_url": "port 8002 of the same host",
+    "metrics_url": "its own server's",
 }
 """What it means that a setting has no value."""
 
@@ -115,6 +115,7 @@ def _rows(
     meanings = {**UNSET, "model": f"{model}, as in the run file"}
     if settings.url or settings.http_url:
         meanings |= dict.fromkeys(("url", "http_url"), "none")
+        meanings["metrics_url"] = "port 8002 of the same host"
     for key, field in TritonSettings.model_fields.items():
         value: Any = getattr(settings, key)
         if isinstance(value, Path):

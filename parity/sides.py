@@ -19,7 +19,9 @@ from parity.requests import RequestLedger
 from parity.runners import Runner, RunnerContext, create
 
 ROLES: tuple[Literal["candidate", "reference"], ...] = ("candidate", "reference")
-"""In the order of their start: a candidate that cannot be reached costs no loading of the reference."""
+"""In the order of their start, those that run elsewhere before those that start here: a candidate that cannot
+be reached costs no loading of the reference, and a service that is not there no start of an embedded server.
+"""
 STAND_IN = "reference"
 """What ran, by a candidate's provenance, where no candidate did: the reference, once more."""
 
@@ -107,7 +109,7 @@ def entered(
     progress: Progress,
 ) -> dict[str, Runner]:
     """Both runners of one model by role, ready until `stack` closes. timings: seconds of each start."""
-    runners: dict[str, Runner] = {}
+    created: dict[str, Runner] = {}
     for role in ROLES:
         context = RunnerContext(
             name=name,
@@ -121,8 +123,11 @@ def entered(
             logs=request.folder / "evidence" / name / role,
             progress=progress,
         )
+        created[role] = create(request.run_file.side(name, role), context)
+    runners: dict[str, Runner] = {}
+    for role in sorted(ROLES, key=lambda role: not getattr(created[role], "remote", False)):
         started = perf_counter()
-        runners[role] = stack.enter_context(create(request.run_file.side(name, role), context))
+        runners[role] = stack.enter_context(created[role])
         timings[f"{role} start"] = perf_counter() - started
     return runners
 

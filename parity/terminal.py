@@ -40,8 +40,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def show(report: Report, page: Path) -> None:
-    """Print the run's table, at most 80 columns wide, its verdict and where the report is."""
+def show(report: Report, page: Path | None) -> None:
+    """Print the run's table, at most 80 columns wide, its verdict and where the report is, if anywhere."""
     console = _Console(width=min(WIDTH, Console().width), highlight=False)
     table = Table(title=_title(report), title_justify="left", title_style="bold", expand=False)
     table.add_column("model", overflow="ellipsis", max_width=14, no_wrap=True)
@@ -65,15 +65,12 @@ def show(report: Report, page: Path) -> None:
             console.print(Text(one_line(note)))
     if report.unjudged:
         console.print(Text(f"not judged here: {', '.join(report.unjudged)}; see {_judges(report)}"))
-    part = "of the criteria judged here" if report.unjudged else ""
+    part = " (of the criteria judged here)" if report.unjudged else ""
     if report.error:
-        part = "of what was computed; the run stopped"
-    console.print(
-        Text.assemble(
-            "verdict: ", (report.verdict.value, STYLES[report.verdict]), f" ({part})" if part else ""
-        )
-    )
-    say(f"report: {short(page)}")
+        part = " (of what was computed; the run stopped)"
+    console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict]), part))
+    if page is not None:
+        say(f"report: {short(page)}")
 
 
 def _judges(report: Report) -> str:

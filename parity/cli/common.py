@@ -180,7 +180,8 @@ def finish(result: Result, *, quiet: bool = False) -> NoReturn:
 
     if not quiet:
         try:
-            show(result.report, result.folder / "index.html")
+            page = result.folder / "index.html"
+            show(result.report, page if page.is_file() else None)
         except BrokenPipeError:  # the reader left, as `head` does; the verdict's code still counts
             _discard_output()
     if result.error:

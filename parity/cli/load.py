@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -27,7 +28,23 @@ from parity.cli.triton_options import REACHED, switched_on, triton_options
 from parity.errors import UsageError
 
 if TYPE_CHECKING:
+    from parity.load.plan import Load
     from parity.serving.evidence import SideName
+
+T = TypeVar("T")
+
+MEASURING = (
+    "concurrency",
+    "rate",
+    "arrivals",
+    "work",
+    "turns",
+    "requests",
+    "seconds",
+    "images",
+    "seed",
+)
+"""Options that say how to measure, and mean nothing where files are read instead."""
 
 
 class _Work(str, Enum):
@@ -42,6 +59,7 @@ class _Arrivals(str, Enum):
 
 @triton_options(*REACHED)
 def load_command(
+    context: typer.Context,
     run_file: RunFileArgument = Path("parity.toml"),
     model: ModelOption = None,
     dataset: Annotated[str | None, typer.Option(help="Another of the run file's data sets.")] = None,
@@ -83,19 +101,20 @@ def load_command(
         from parity import load_pipeline, policies, runners
         from parity.bars import RichProgress
         from parity.config import load
-        from parity.load.plan import LoadPlan, StepRules, closed, opened
+        from parity.load.plan import LoadPlan, StepRules
         from parity.sides import Request
 
         config = with_dataset(load(run_file, runners.SETTINGS, policies.phases()), dataset)
         models = selected(config, model)
-        loads = [closed(number) for number in _numbers(concurrency)]
-        loads += [opened(each, arrivals.value) for each in rate or ()]
-        rules = StepRules()
+        if perf_analyzer:
+            _refuse_measuring(context)
+        if not math.isfinite(seconds):
+            raise UsageError(f"{seconds} seconds", where="--seconds", expected="a number, such as 60")
         plan = LoadPlan(
-            loads=tuple(loads),
+            loads=_loads(concurrency, rate or (), arrivals),
             turns=turns,
             work=work.value,
-            rules=replace(rules, least_requests=requests, most_s=seconds),
+            rules=replace(StepRules(), least_requests=requests, most_s=seconds),
             most_images=images,
             seed=seed,
         )
@@ -113,6 +132,43 @@ def load_command(
         with RichProgress() as progress:
             result = load_pipeline.run(asked, progress)
         finish(result)
+
+
+def _loads(concurrency: str, rates: Sequence[float], arrivals: _Arrivals) -> tuple[Load, ...]:
+    """Closed loops, then open ones. Raises UsageError that names the option."""
+    from parity.load.plan import closed, opened
+
+    loads = [_named("--concurrency", closed, number) for number in _numbers(concurrency)]
+    loads += [_named("--rate", opened, each, arrivals.value) for each in rates]
+    twice = [load.label for load in loads if loads.count(load) > 1]
+    if not loads or twice:
+        raise UsageError(
+            f"a load twice: {twice[0]}" if twice else "no load",
+            where="--concurrency and --rate",
+            expected="different loads, at least one",
+        )
+    return tuple(loads)
+
+
+def _named(option: str, make: Callable[..., T], *arguments: Any) -> T:
+    """What a function makes of an option. Raises its UsageError with the option's name."""
+    try:
+        return make(*arguments)
+    except UsageError as error:
+        raise UsageError(error.found, where=option, expected=error.expected) from error
+
+
+def _refuse_measuring(context: typer.Context) -> None:
+    """Raise UsageError for options that would be passed over where perf_analyzer's files are read."""
+    sources = {name: context.get_parameter_source(name) for name in MEASURING}
+    given = [f"--{name}" for name, source in sources.items() if source and source.name != "DEFAULT"]
+    if given:
+        raise UsageError(
+            f"given together with {', '.join(given)}",
+            where="--perf-analyzer",
+            expected="files, or loads to measure; the loads of a file are its own",
+            remedy="leave out one or the other",
+        )
 
 
 def _files(given: Sequence[str]) -> tuple[tuple[SideName, Path], ...]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from parity.criteria.base import HIGHER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, Parameters, Sense
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named, of_side
-from parity.criteria.steps import step_name
+from parity.criteria.steps import reasons, step_name
 from parity.serving.evidence import LoadStep, ServingEvidence
 from parity.statistics import binomial_upper_bound
 
@@ -65,11 +65,12 @@ class ErrorRate(ServingCriterion):
             return inconclusive("The candidate was sent no request.")
         limit, confidence = parameters.limit_percent / 100, parameters.confidence
         rate, bound = failures / requests, binomial_upper_bound(failures, requests, confidence)
-        others = _counts(of_side(serving, "reference"))
+        theirs = of_side(serving, "reference")
+        others = _counts(theirs)
         unread = [_undecoded(step) for step in mine if step.checked != step.ok]
         seen = (
-            f"{failures} of the candidate's {requests:,} requests failed{_reasons(mine)}, "
-            f"{others[1]} of the reference's {others[0]:,}"
+            f"{failures} of the candidate's {requests:,} requests failed{reasons(mine)}, "
+            f"{others[1]} of the reference's {others[0]:,}{reasons(theirs)}"
         )
         if rate >= limit:
             outcome = Outcome.FAIL
@@ -127,12 +128,3 @@ def _unequal(step: LoadStep) -> str:
 
 def _undecoded(step: LoadStep) -> str:
     return f"{step.checked or 0} of {step.ok} ({step_name(step)})"
-
-
-def _reasons(steps: list[LoadStep]) -> str:
-    totals: dict[str, int] = {}
-    for step in steps:
-        for reason, count in step.failed.items():
-            totals[reason] = totals.get(reason, 0) + count
-    told = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.items()) if count)
-    return f" ({told})" if told else ""

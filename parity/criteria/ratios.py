@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from parity.criteria.base import FEWER_IS_LOOSER, LOWER_IS_LOOSER, Outcome, in_order
 from parity.criteria.serving import Finding, ServingCriterion, inconclusive, named
-from parity.criteria.steps import StepParameters, step_name, unreliable
+from parity.criteria.steps import StepParameters, failed_share, step_name, unreliable
 from parity.load.plan import CONCURRENCIES
 from parity.load.ratios import Ratio
 from parity.serving.evidence import LoadStep, ServingEvidence, SideName, load_name
@@ -82,6 +82,8 @@ class RatioCriterion(ServingCriterion):
                 "way from a picture to boxes compares."
             )
         steps = [step for step in serving.steps if self.tells(step)]
+        if serving.steps and not steps:
+            return inconclusive("Only open loops were measured; this takes closed ones (`--concurrency`).")
         lacking = _lacking(steps, parameters)
         if lacking:
             return inconclusive(lacking)
@@ -92,6 +94,8 @@ class RatioCriterion(ServingCriterion):
         known = [(sign * ratio.value, ratio) for ratio in each if ratio.value is not None]
         worst = max(known, key=lambda entry: entry[0])[1] if known else None
         outcome, message = self._decide(steps, bounds, worst, parameters)
+        if worst is not None and outcome is not Outcome.PASS:
+            message += f" Observed: with {worst.load.label}, of {len(each)} loads the worst."
         return Finding(
             outcome=outcome,
             message=message,
@@ -106,10 +110,11 @@ class RatioCriterion(ServingCriterion):
         self, steps: Sequence[LoadStep], bounds: Bounds, worst: Ratio | None, parameters: Any
     ) -> tuple[Outcome, str]:
         limit = self.limit(parameters)
-        problems = [f"{step_name(step)}: {why}" for step in steps if (why := unreliable(step, parameters))]
+        problems = [(step, why) for step in steps if (why := unreliable(step, parameters))]
         if problems:
             told = f"{len(problems)} of {len(steps)} steps cannot be relied on"
-            return Outcome.INCONCLUSIVE, f"{told}; first, {problems[0]}."
+            step, why = max(problems, key=lambda problem: failed_share(problem[0]))
+            return Outcome.INCONCLUSIVE, f"{told}; the worst, {step_name(step)}: {why}."
         ratios = bounds.each
         unbound = [f"{each.load.label}: {each.reason}" for each in ratios if None in (each.lower, each.upper)]
         if unbound or worst is None:

@@ -53,7 +53,10 @@ class WorstClass:
         limit = parameters.limit_points
         measured = [entry for entry in evidence.classes if entry.change is not None]
         worst = max(measured, key=lambda entry: abs(entry.change or 0.0), default=None)
-        outcome, message = _decide(evidence.classes, parameters)
+        if evidence.classes and evidence.attempted and not evidence.answered_by_both:
+            outcome, message = Outcome.INCONCLUSIVE, "No image was answered by both sides."
+        else:
+            outcome, message = _decide(evidence.classes, parameters)
         if (
             outcome is Outcome.INCONCLUSIVE
             and worst is not None

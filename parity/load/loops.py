@@ -14,6 +14,8 @@ from parity.load.threads import Clock
 CATCH_UP = 64
 """Overdue requests that are sent in one go before answers are let in."""
 NAP_S = 0.1
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.2
+"""After a failed request of a closed loop's client; each further failure in a row doubles it."""
 CLOSE_S = 1e-7
 """What the clock's own rounding may leave of a sleep."""
 
@@ -31,7 +33,11 @@ class Source(Protocol):
 
 
 class ClosedLoop:
-    """Exactly `concurrency` requests under way: each answer makes room for the next request."""
+    """Exactly `concurrency` requests under way: each answer makes room for the next request.
+
+    After a failure the client that sent it pauses, or a server that refuses at once would be sent thousands
+    of requests a second. The pause is in no latency.
+    """
 
     def __init__(self, exchange: Exchange, concurrency: int, clock: Clock) -> None:
         self.exchange = exchange
@@ -51,9 +57,13 @@ class ClosedLoop:
             await _done(clients)
 
     async def _client(self) -> None:
+        pause = SHORTEST_PAUSE_S
         while not self._stopped:
-            if not await self.exchange.send(next(self._numbers), self.clock()):
-                await asyncio.sleep(0)  # a request may fail at once, and the others must have their turn
+            if await self.exchange.send(next(self._numbers), self.clock()):
+                pause = SHORTEST_PAUSE_S
+            else:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
 class OpenLoop:

@@ -12,6 +12,8 @@ from parity.serving.evidence import Work, load_name
 Arrivals = Literal["constant", "poisson"]
 CONCURRENCIES = (1, 2, 4, 8, 16)
 MOST_CONCURRENT = 10_000
+MOST_RATE = 100_000.0
+"""Requests a second; far over what one client can send."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,10 @@ def closed(concurrency: int) -> Load:
 
 
 def opened(rate: float, arrivals: Arrivals = "poisson") -> Load:
-    """An open loop. Raises UsageError for a rate that is not over 0 and finite."""
-    if not (math.isfinite(rate) and rate > 0):
-        raise UsageError(f"request rate {rate:g}", expected="requests a second, over 0")
+    """An open loop. Raises UsageError for a rate that is not over 0 and at most 100,000."""
+    if not 0 < rate <= MOST_RATE:  # neither is true of NaN
+        expected = f"requests a second, over 0 and at most {MOST_RATE:,.0f}"
+        raise UsageError(f"request rate {rate:g}", expected=expected)
     return Load(rate=float(rate), arrivals=arrivals)
 
 

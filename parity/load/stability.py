@@ -33,7 +33,8 @@ class Stability:
 def stability(windows: Sequence[Seen], tolerance: float) -> Stability:
     """Judge the last three windows. tolerance: most that max / min may be over 1, such as 0.1."""
     if len(windows) < WINDOWS:
-        return Stability(stable=False, told=f"{len(windows)} windows, {WINDOWS} are looked at")
+        told = f"{len(windows)} window{'' if len(windows) == 1 else 's'}, {WINDOWS} are looked at"
+        return Stability(stable=False, told=told)
     last = windows[-WINDOWS:]
     latencies = [window.p95 for window in last if window.p95 is not None]
     if len(latencies) < WINDOWS or min(window.rate for window in last) <= 0:

@@ -110,8 +110,10 @@ class _Control:
             if now >= deadline:
                 if verdict.stable:
                     told = f"{tally.ended} requests in {len(tally.windows)} windows, too few; {verdict.told}"
-                    return False, f"ended after {now - began:.1f} s with {told}"
-                return False, f"not stable after {now - began:.1f} s: {verdict.told}"
+                    told = f"ended after {now - began:.1f} s with {told}"
+                    return False, f"{told}; allow more `--seconds`, or ask for fewer `--requests`"
+                told = f"not stable after {now - began:.1f} s: {verdict.told}"
+                return False, f"{told}; allow more `--seconds`"
 
     async def _window(self, began: float, deadline: float) -> None:
         """Wait until the window may be closed: long enough and with enough requests, or the step is over."""

@@ -108,6 +108,8 @@ class HttpServiceRunner:
     """Sends images to a running service and reads its answers as the run file describes them."""
 
     Settings: ClassVar[type[RunnerSettings]] = HttpServiceSettings
+    remote: ClassVar[bool] = True
+    """Nothing is started here, so whether it is there can be asked before anything that is."""
 
     def __init__(self, context: RunnerContext, settings: HttpServiceSettings) -> None:
         self.context = context

@@ -163,6 +163,11 @@ class TritonRunner(NetworkRunner):
         return TritonTarget(self, self._client)
 
     @property
+    def remote(self) -> bool:
+        """Whether the server runs already, so that nothing is started here."""
+        return self.connection is not None
+
+    @property
     def served_model(self) -> str:
         """The model's name on the server."""
         return self.settings.model or self.context.name

@@ -42,10 +42,17 @@ def test_each_value_and_what_it_comes_from(path: Path) -> None:
     assert shown["retries"] == ("9", "--retries")
     assert shown["url"] == ("localhost:8001", "TRITON_URL")
     assert shown["http_url"] == ("none", "default")
+    assert shown["metrics_url"][0].startswith("port 8002 of the same")
     assert shown["protocol"] == ("grpc", "default")
     assert shown["score_threshold"] == ("0.4", "TRITON_CONFIDENCE_THRESHOLD")
     assert shown["token_env"] == ("MY_TOKEN (set)", "run file")
     assert TOKEN not in done.output
+
+
+def test_a_server_that_parity_starts_has_its_own_metrics(path: Path) -> None:
+    shown = rows(config(path, MY_TOKEN=TOKEN).output)
+    assert shown["url"] == ("none: parity starts a server", "default")
+    assert shown["metrics_url"] == ("its own server's", "default")
 
 
 def test_as_a_document(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,19 @@ def called(*arguments: str) -> tuple[int, str]:
     ("arguments", "words"),
     [
         (("--concurrency", "1,two"), "'1,two' is not a list of whole numbers"),
-        (("--concurrency", "0"), "concurrency 0"),
-        (("--concurrency", "2,2"), "a load twice"),
-        (("--concurrency", ""), "no load"),
-        (("--rate", "-3"), "request rate -3"),
-        (("--rate", "inf"), "request rate inf"),
+        (("--concurrency", "0"), "--concurrency: concurrency 0"),
+        (("--concurrency", "2,2"), "--concurrency and --rate: a load twice: 2 at a time"),
+        (("--concurrency", ""), "--concurrency and --rate: no load"),
+        (("--rate", "-3"), "--rate: request rate -3"),
+        (("--rate", "inf"), "--rate: request rate inf"),
+        (("--rate", "nan"), "--rate: request rate nan"),
+        (("--rate", "1e300"), "at most 100,000"),
+        (("--seconds", "inf"), "--seconds: inf seconds"),
+        (("--seconds", "nan"), "'--seconds'"),
+        (
+            ("--perf-analyzer", "candidate=x.csv", "--rate", "3", "--concurrency", "1,2,4,8,16"),
+            "--perf-analyzer: given together with --concurrency, --rate",
+        ),
         (("--model", "yolo27"), "did you mean 'yolo26'?"),
         (("--dataset", "stret"), "did you mean 'street'?"),
         (("--perf-analyzer", "candidat=x.csv"), "reference=FILE or candidate=FILE"),
@@ -131,6 +140,47 @@ def test_a_policy_of_ones_own_judges_and_what_it_loosens_is_in_the_report(tmp_pa
     criteria = [criterion["name"] for criterion in report["pairs"][0]["criteria"]]
     assert criteria[0] == "tensorrt_engine" and "gpu_utilisation" not in criteria
     assert report["phase"] == "integration"
+
+
+def test_files_of_one_side_are_turns(tmp_path: Path) -> None:
+    files = []
+    for number, lines in enumerate((LINES, (*LINES[:1], "9" + LINES[1]), LINES[:1])):
+        given = tmp_path / f"{number}.csv"
+        given.write_text("\n".join((HEADER, *lines)) + "\n")
+        files.append(f"--perf-analyzer=candidate={given}")
+    code, output = called(SERVICES, "--model", "yolo26", "--out", str(tmp_path / "out"), *files)
+    assert code == 11, output
+    (folder,) = (tmp_path / "out").iterdir()
+    (pair,) = json.loads((folder / "report.json").read_text())["pairs"]
+    seen = [(step["concurrency"], step["turn"]) for step in pair["serving"]["steps"]]
+    assert seen == [(1, 0), (4, 0), (1, 1), (94, 0), (1, 2)]
+    assert pair["serving"]["candidate_endpoint"] == "0.csv, 1.csv, 2.csv"
+    code, output = called(
+        SERVICES,
+        "--model",
+        "yolo26",
+        "--out",
+        str(tmp_path / "out"),
+        *files,
+        files[0].replace("0.csv", "./0.csv"),
+    )
+    assert code == 2 and "the same measurement is there twice" in output
+
+
+def test_a_full_disk_leaves_the_table_and_the_verdict(tmp_path: Path) -> None:
+    given = tmp_path / "perf.csv"
+    given.write_text("\n".join((HEADER, *LINES)) + "\n")
+    files = [f"--perf-analyzer={side}={given}" for side in ("reference", "candidate")]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file takes a byte, as on a full disk
+        code, output = called(SERVICES, "--model", "yolo26", "--out", str(tmp_path / "out"), *files)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 3, output
+    assert "p95_latency" in output and "verdict: INCONCLUSIVE" in output
+    assert "the report could not be written" in output and "report: " not in output
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
 def test_a_file_that_is_none_of_perf_analyzers(tmp_path: Path) -> None:

@@ -313,6 +313,13 @@ def test_a_class_without_boxes_is_never_pass() -> None:
     assert "no ground truth boxes" in result.message
 
 
+def test_classes_of_images_that_nobody_answered_are_not_said_to_be_empty() -> None:
+    nobody = replace(classes((None, None, None, 0)), candidate_answered=frozenset())
+    result = judge("worst_class", nobody)
+    assert result.outcome is Outcome.INCONCLUSIVE
+    assert result.message == "No image was answered by both sides."
+
+
 def test_a_class_without_interval_is_never_pass() -> None:
     result = judge("worst_class", classes(STILL, (0.0, None, 1.0, 1)))
     assert result.outcome is Outcome.INCONCLUSIVE

@@ -184,6 +184,31 @@ def test_a_step_that_cannot_be_relied_on_is_never_pass(
 
 
 @pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_the_step_with_most_failures_is_named_before_one_without_rest(name: str) -> None:
+    restless = {"stable": False, "stability": "not stable after 8.0 s"}
+    dead = {**restless, "latency": None, "throughput": None, "ok": 0, "failed": {"timeout": 1, "refused": 99}}
+
+    def died_at_eight(step: LoadStep) -> dict[str, Any]:
+        if step.side == "candidate" or step.concurrency not in (2, 8):
+            return {}
+        return dead if step.concurrency == 8 and step.turn == 1 else restless
+
+    result = judge(name, spoilt(died_at_eight))
+    assert "6 of 30 steps cannot be relied on; the worst, reference, 8 at a time, turn 1" in result.message
+    assert "nothing was answered (99 refused, 1 timeout)" in result.message
+    half = {**restless, "ok": 500, "failed": {"refused": 500}}
+    assert "500 of 1000 requests failed (500 refused)" in judge(name, at("candidate", 4, **half)).message
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
+def test_which_load_the_observed_ratio_is_of_is_told(name: str) -> None:
+    slow = {"latency": good.latency(90.0), "throughput": Value(value=1.0)}
+    assert (
+        "Observed: with 8 at a time, of 5 loads the worst." in judge(name, at("candidate", 8, **slow)).message
+    )
+
+
+@pytest.mark.parametrize("name", LOAD_RATIOS)
 def test_one_turn_alone_has_no_interval(name: str) -> None:
     result = judge(name, spoilt(lambda step: {} if step.turn == 0 else None))
     assert result.outcome is INCONCLUSIVE
@@ -231,7 +256,9 @@ def test_every_concurrency_of_the_policy_has_to_be_there(name: str) -> None:
     )
     assert judge(name, slow_at_eight, concurrencies=(1, 2)).outcome is FAIL
     opened = [good.load_step(side, None, turn) for turn in range(3) for side in SIDES]
-    assert judge(name, good.serving(steps=opened)).outcome is INCONCLUSIVE
+    result = judge(name, good.serving(steps=opened))
+    assert result.outcome is INCONCLUSIVE and "Nothing was measured" not in result.message
+    assert "closed ones (`--concurrency`)" in judge("throughput", good.serving(steps=opened)).message
 
 
 def test_a_policy_without_any_concurrency_is_a_mistake() -> None:
@@ -288,7 +315,7 @@ def test_errors_at_the_limit_fail_and_are_counted_by_reason() -> None:
     result = judge("error_rate", of_errors(9990, unavailable=7, deadline=3))
     assert result.outcome is FAIL
     assert result.observed == pytest.approx(0.1)
-    assert "3 deadline, 7 unavailable" in result.message
+    assert "failed (7 unavailable, 3 deadline), " in result.message
 
 
 def test_errors_under_the_limit_take_more_requests() -> None:
@@ -326,7 +353,12 @@ def test_answers_that_nobody_decoded_are_never_pass(decoded: int | None) -> None
 def test_the_references_errors_are_told_and_not_judged() -> None:
     result = judge("error_rate", at("reference", 4, ok=0, failed={"http-503": 1000}))
     assert result.outcome is PASS
-    assert "3000 of the reference's 15,000" in result.message
+    assert "3000 of the reference's 15,000 (3000 http-503)" in result.message
+
+
+def test_of_many_reasons_the_commonest_are_named() -> None:
+    result = judge("error_rate", of_errors(9000, a=1, b=2, c=400, d=5))
+    assert "(400 c, 5 d, 2 b, 1 of other reasons)" in result.message
 
 
 def test_imported_steps_without_counts_show_no_error_rate() -> None:

@@ -32,4 +32,5 @@ def test_the_words_give_what_was_seen_and_the_limit() -> None:
     told = stability(windows((100, 10), (120, 10), (100, 10.5)), 0.1).told
     assert told == "last 3 windows apart by: throughput 20.0 %, p95 5.0 % (limit 10 %)"
     assert "no answers" in stability(windows((1, 1), (0, None), (1, 1)), 0.1).told
-    assert "2 windows" in stability(windows((1, 1), (1, 1)), 0.1).told
+    assert "2 windows," in stability(windows((1, 1), (1, 1)), 0.1).told
+    assert "1 window," in stability(windows((1, 1)), 0.1).told
