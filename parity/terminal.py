@@ -65,12 +65,17 @@ def show(report: Report, page: Path | None) -> None:
             console.print(Text(one_line(note)))
     if report.unjudged:
         console.print(Text(f"not judged here: {', '.join(report.unjudged)}; see {_judges(report)}"))
-    part = " (of the criteria judged here)" if report.unjudged else ""
-    if report.error:
-        part = " (of what was computed; the run stopped)"
-    console.print(Text.assemble("verdict: ", (report.verdict.value, STYLES[report.verdict]), part))
+    verdict = report.verdict.value, STYLES[report.verdict]
+    console.print(Text.assemble("verdict: ", verdict, _over(report)))
     if page is not None:
         say(f"report: {short(page)}")
+
+
+def _over(report: Report) -> str:
+    """What a verdict is not the whole of, in brackets."""
+    if report.error:
+        return " (of what was computed; the run stopped)"
+    return " (of the criteria judged here)" if report.unjudged else ""
 
 
 def _judges(report: Report) -> str:

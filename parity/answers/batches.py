@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,11 @@ from parity.runners.network import NetworkRunner
 from parity.serving.evidence import BatchInvariance
 
 MOST_WORKERS = 32
+REST_POLLS = 4
+REST_POLL_S = 0.1
+REST_MOST_S = 5.0
+"""Counters rest when so many readings in a row are equal; after REST_MOST_S the last one has to do."""
+
 MOST_NAMED = 100
 NAMED_BESIDE = 3
 PROBLEMS_TOLD = 5
@@ -87,11 +93,19 @@ def any_batch(
 
 
 def _counted(formed: Callable[[], Mapping[int, int]] | None) -> Counter[int] | None:
-    """What the server says of its batches; None where it does not tell, which never passes."""
+    """What the server says of its batches when its counters rest; None where it does not tell.
+
+    Triton counts a batch only after it has answered it, so the last one may be missing at first.
+    """
     if formed is None:
         return None
     try:
-        return Counter(formed())
+        seen = [Counter(formed())]
+        deadline = time.monotonic() + REST_MOST_S
+        while seen[-REST_POLLS:] != seen[-1:] * REST_POLLS and time.monotonic() < deadline:
+            time.sleep(REST_POLL_S)
+            seen.append(Counter(formed()))
+        return seen[-1]
     except ParityError:
         return None
 
