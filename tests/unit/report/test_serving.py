@@ -101,7 +101,7 @@ def test_the_page_shows_p90_and_where_the_servers_time_goes(report: Report, tmp_
     rows = re.findall(r"<tr>(<th scope=\"row\".*?)</tr>", split, re.DOTALL)
     assert len(rows) == 7, "the candidate's steps alone: nothing tells of the reference's service"
     cells = [re.sub(r"<[^>]+>|\s", "", cell) for cell in re.findall(r"<td.*?</td>", rows[0], re.DOTALL)]
-    assert cells == ["candidate,1", "3.10", "0.20", "14.20", "0.10", "2.73", "1:40,2:60,4:110,8:10"]
+    assert cells == ["candidate,turn0", "3.10", "0.20", "14.20", "0.10", "2.73", "1:40,2:60,4:110,8:10"]
 
 
 def test_the_page_bounds_the_error_rate_of_each_step(report: Report, tmp_path: Path) -> None:
