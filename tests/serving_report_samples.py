@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from parity.report.document import Outcome, Report
 from parity.serving.evidence import (
     BatchInvariance,
     Deviation,
@@ -20,6 +21,7 @@ from parity.serving.evidence import (
     UnderLoad,
     Value,
 )
+from tests import report_samples as samples
 
 
 def latency(p95: float = 41.5, n: int = 600) -> Latency:
@@ -101,17 +103,29 @@ def serving(**changes: Any) -> ServingEvidence:
         ),
         "batches": BatchInvariance(
             images=12, max_batch=8, checks=432, differing=0, failed=0, largest=largest, differing_images=[],
-            noise_score=0.001, noise_pixels=0.1,
+            noise_score=0.001, noise_pixels=0.1, detections=41, places=36, places_seen=34,
         ),
         "under_load": [
             UnderLoad(
                 side="candidate", sampled=256, images=64, differing=2, largest=largest,
                 differing_images=["000012.jpg", "<b>\u202egpj.exe"], noise_score=0.001, noise_pixels=0.1,
+                compared=255, failed=1, detections=873,
             )
         ],
         "drill": Drill(
             steps=[DrillStep(name="switch off", seconds=0.2, ok=True, message="8 answers by the reference")],
-            images=8, unanswered=0, unequal=0,
+            images=8, unanswered=0, unequal=0, detections=29, noise_score=0.002, noise_pixels=0.2,
         ),
     }  # fmt: skip
     return ServingEvidence(**{**given, **changes})
+
+
+def load_report(**changes: Any) -> Report:
+    """What `parity load` reports of that run: no accuracy, and a note with code in it."""
+    judged = [samples.criterion("p95_latency", Outcome.PASS, observed=0.9, limit=1.0, interval=(0.8, 0.97))]
+    pair = samples.pair("yolo26", criteria=judged, images=0).model_copy(
+        update={"accuracy": None, "agreement": None, "estimates": [], "serving": serving(**changes)}
+    )
+    return samples.report(
+        [pair], notes=["not judged here: rollback_drill; `parity drill` collects what it needs"]
+    )

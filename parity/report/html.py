@@ -25,7 +25,7 @@ from parity.report.document import ClassAccuracy, CriterionResult, Outcome, Pair
 from parity.report.rehearsal import wording
 from parity.report.schema import contradictions
 from parity.report.tables import tables_of
-from parity.report.text import one_line, redacted, visible, without_secrets, without_verdict
+from parity.report.text import one_line, redacted, visible, with_code, without_secrets, without_verdict
 from parity.serving.evidence import load_name
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -201,11 +201,11 @@ def _picture(folder: Path, name: str | None) -> dict[str, Any]:
     return {"uri": Markup(picture.uri), "reason": picture.reason}  # noqa: S704 - see above
 
 
-def serving_plot(pair: Pair) -> Markup | None:
-    """The latency plot of a pair as a data URI; None where nothing was answered under load."""
-    drawn = None if pair.serving is None else serving.latency_plot(pair.serving.steps)
+def serving_plots(pair: Pair) -> dict[str, Markup]:
+    """The latency plots of a pair as data URIs, by loop; empty where nothing was answered under load."""
+    drawn = {} if pair.serving is None else serving.latency_plots(pair.serving.steps)
     # Drawn from numbers alone, and shown as an image, in which nothing runs.
-    return None if drawn is None else Markup(serving.as_uri(drawn))  # noqa: S704 - see above
+    return {loop: Markup(serving.as_uri(svg)) for loop, svg in drawn.items()}  # noqa: S704 - see above
 
 
 def _own(name: str) -> Markup:
@@ -242,6 +242,7 @@ def _environment() -> Environment:
         "seconds": formats.seconds,
         "moment": moment,
         "one_line": one_line,
+        "with_code": with_code,
         "capital": formats.capital,
         "without_verdict": without_verdict,
         "by_urgency": ordered_criteria,
@@ -255,7 +256,8 @@ def _environment() -> Environment:
         "digests": digests,
         "axis": drawing.axis,
         "overlay": drawing.overlay,
-        "serving_plot": serving_plot,
+        "serving_plots": serving_plots,
+        "gpu_use": serving.gpu_use,
         "load_of": load_name,
         "error_rate_bound": serving.error_rate_bound,
         "AXIS_WIDTH": drawing.AXIS_WIDTH,

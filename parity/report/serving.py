@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
-from parity.serving.evidence import LoadStep, SideName
+from parity.serving.evidence import GpuUse, LoadStep, SideName
 from parity.statistics import binomial_upper_bound
+
+Loop = Literal["closed", "open"]
 
 SIDES: tuple[SideName, ...] = ("reference", "candidate")
 QUANTILES = ("p50", "p95", "p99")
@@ -61,6 +63,9 @@ _COLORS: dict[SideName, str] = {"reference": "#0072b2", "candidate": "#d55e00"}
 _MARKS: dict[SideName, str] = {"reference": "o", "candidate": "s"}
 _DASHES = {"p50": ":", "p95": "-", "p99": "--"}
 _INK = "#808080"
+_AXES: dict[Loop, str] = {"closed": "requests at a time", "open": "requests a second, as sent"}
+# Inches. Shown at the 358 px that a phone of 390 px leaves, its smallest letters are over 9 px.
+_SIZE = (4.4, 3.5)
 
 
 def error_rate_bound(step: LoadStep) -> float | None:
@@ -72,6 +77,24 @@ def error_rate_bound(step: LoadStep) -> float | None:
     if not step.sent or failed > step.sent:
         return None
     return binomial_upper_bound(failed, step.sent)
+
+
+def gpu_use(steps: Sequence[LoadStep]) -> tuple[list[LoadStep], dict[tuple[SideName, str], tuple[int, str]]]:
+    """Steps whose GPU use is worth a row, and what one sentence says better than a row for each step.
+
+    The second is by side and source, where none of their steps has a value and all have the same reason: how
+    many steps, and the reason.
+    """
+    groups: dict[tuple[SideName, str], list[GpuUse]] = {}
+    for step in steps:
+        if step.gpu is not None:
+            groups.setdefault((step.side, step.gpu.source), []).append(step.gpu)
+    unknown = {
+        place: (len(own), own[0].reason)
+        for place, own in groups.items()
+        if all(use.mean is None and use.max is None and use.reason == own[0].reason for use in own)
+    }
+    return [step for step in steps if step.gpu and (step.side, step.gpu.source) not in unknown], unknown
 
 
 def latency_rows(model: str, steps: Sequence[LoadStep]) -> Iterator[tuple[Any, ...]]:
@@ -112,16 +135,26 @@ def latency_rows(model: str, steps: Sequence[LoadStep]) -> Iterator[tuple[Any, .
         )
 
 
-def latency_plot(steps: Sequence[LoadStep]) -> bytes | None:
-    """An SVG of p50, p95 and p99 of both sides over the load; None where no request was answered.
+def latency_plots(steps: Sequence[LoadStep]) -> dict[Loop, bytes]:
+    """An SVG of p50, p95 and p99 of both sides over the load for each loop; empty where nothing was answered.
 
-    Closed and open loops have an axis of their own, since one is a number of requests and the other a rate.
-    The same steps give the same bytes with the same version of matplotlib.
+    Closed and open loops have a picture of their own, since one is over a number of requests and the other
+    over a rate. The same steps give the same bytes with the same version of matplotlib.
     """
     answered = [step for step in steps if step.latency is not None]
-    loops = [loop for loop in ("closed", "open") if any(step.loop == loop for step in answered)]
-    if not loops:
-        return None
+    return {
+        loop: _picture([step for step in answered if step.loop == loop], axis)
+        for loop, axis in _AXES.items()
+        if any(step.loop == loop for step in answered)
+    }
+
+
+def as_uri(svg: bytes) -> str:
+    """An SVG as a data URI, which a page shows as an image."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
+
+
+def _picture(steps: Sequence[LoadStep], axis: str) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -134,20 +167,15 @@ def latency_plot(steps: Sequence[LoadStep]) -> bytes | None:
         ),
     }
     with mpl.rc_context(style):
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        for place, loop in enumerate(loops, start=1):
-            axes = figure.add_subplot(1, len(loops), place)
-            _draw(axes, [step for step in answered if step.loop == loop])
-            axes.set_xlabel("requests at a time" if loop == "closed" else "requests a second, as sent")
-            axes.set_ylabel("latency, ms")
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        _draw(axes, steps)
+        figure.legend(loc="outside upper center", fontsize="small", ncols=2, frameon=False, labelcolor=_INK)
+        axes.set_xlabel(axis)
+        axes.set_ylabel("latency, ms")
         stream = BytesIO()
         figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
     return stream.getvalue()
-
-
-def as_uri(svg: bytes) -> str:
-    """An SVG as a data URI, which a page shows as an image."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
 
 
 def _draw(axes: Any, steps: Sequence[LoadStep]) -> None:
@@ -163,17 +191,22 @@ def _draw(axes: Any, steps: Sequence[LoadStep]) -> None:
                 color=_COLORS[side],
                 linestyle=_DASHES[name],
                 linewidth=1.6,
+                marker="_" if len(loads) == 1 else "",
+                markersize=14,
                 label=f"{side} {name}",
             )
         for step in own:
             p95 = None if step.latency is None else step.latency.p95
             if p95 is None:
                 continue
-            low, high = p95.interval or (p95.value, p95.value)
+            bar = None  # a mark without an interval has none, which its caps would belie
+            if p95.interval is not None:
+                low, high = p95.interval
+                bar = [[max(0.0, p95.value - low)], [max(0.0, high - p95.value)]]
             axes.errorbar(
                 _position(step),
                 p95.value,
-                yerr=[[max(0.0, p95.value - low)], [max(0.0, high - p95.value)]],
+                yerr=bar,
                 color=_COLORS[side],
                 marker=_MARKS[side],
                 markersize=4,
@@ -185,7 +218,6 @@ def _draw(axes: Any, steps: Sequence[LoadStep]) -> None:
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, axis="y", color=_INK, alpha=0.25, linewidth=0.6)
-    axes.legend(fontsize="x-small", ncols=2, framealpha=0, labelcolor=_INK)
 
 
 def _mean(steps: Sequence[LoadStep], load: float, quantile: str) -> float | None:

@@ -9,12 +9,23 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from parity.redaction import REDACTED, names_a_secret, redacted
 from parity.report.document import Report
 from parity.visible import one_line, visible
 
-__all__ = ["names_a_secret", "one_line", "redacted", "visible", "without_secrets", "without_verdict"]
+__all__ = [
+    "names_a_secret",
+    "one_line",
+    "redacted",
+    "visible",
+    "with_code",
+    "without_secrets",
+    "without_verdict",
+]
 
+_CODE = re.compile(r"`([^`\n]+)`")
 _LEADING_VERDICT = re.compile(r"^(?:PASS|FAIL|INCONCLUSIVE)\s*[:\u2013\u2014-]\s*")
 
 
@@ -35,6 +46,17 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_clean(item) for item in value)
     return value
+
+
+def with_code(text: str) -> Markup:
+    """`text` as HTML, with what stands between two backticks of a line as code and all of it escaped."""
+    # Secrets are looked for in the whole text: a piece of it may not show what it is.
+    pieces = _CODE.split(visible(redacted(text)))
+    # Every other piece is what the pattern's group caught.
+    return Markup().join(
+        Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece)
+        for place, piece in enumerate(pieces)
+    )
 
 
 def without_verdict(sentence: str) -> str:

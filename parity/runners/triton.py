@@ -195,7 +195,7 @@ class TritonRunner(NetworkRunner):
             "url": self._client.url if self.connection else "embedded",
             "retries": self.settings.retries,
             "timeout": self.settings.timeout,
-            "bearer": self.settings.token_env is not None,
+            "signs_in": "with a bearer token" if self.settings.token_env else "no",
             "versions": {"tritonclient": package_version("tritonclient")},
             **self._client.provenance(),
         }

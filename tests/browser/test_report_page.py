@@ -12,6 +12,7 @@ import pytest
 from parity.report.document import Outcome, Report
 from parity.report.html import write_html
 from tests import report_samples as samples
+from tests.serving_report_samples import load_report
 
 pytestmark = pytest.mark.browser
 
@@ -79,6 +80,26 @@ def test_opens_offline_fits_and_is_quiet(
         picture = tmp_path / f"{state}-{width}-{scheme}.png"
         visit.page.screenshot(path=picture, full_page=True)
         assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_load_run_is_read_without_scrolling_sideways(browser: Any, tmp_path: Path, width: int) -> None:
+    path = write_html(load_report(), tmp_path)
+    with Visit(browser, path, viewport={"width": width, "height": 900}) as visit:
+        assert visit.complaints == []
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        too_wide = (
+            "tables => tables.filter(each => each.scrollWidth > each.clientWidth).map(each => each.className)"
+        )
+        assert visit.page.locator(".scroll").evaluate_all(too_wide) == []
+        assert visit.page.locator(".steps tbody tr").count() == 13
+        plots = visit.page.locator(".plot img").evaluate_all(
+            "all => all.map(each => [each.getBoundingClientRect().width, each.naturalWidth, each.offsetTop])"
+        )
+        assert len(plots) == 2 and (plots[0][2] == plots[1][2]) == (width == 1280)
+        smallest = 8.33 * 96 / 72  # px, of matplotlib's "small" letters before the picture is scaled
+        assert all(smallest * shown / drawn >= 9 for shown, drawn, _ in plots)
+        assert visit.page.locator(".notes code").first.inner_text() == "parity drill"
 
 
 def test_hostile_names_stay_text(browser: Any, tmp_path: Path) -> None:

@@ -12,22 +12,18 @@ import pytest
 
 from parity.load.plan import closed, opened
 from parity.report import write_report
-from parity.report.document import Outcome, Report
+from parity.report.document import Report
 from parity.report.html import render_html
 from parity.report.schema import read_json
-from parity.report.serving import LATENCY_COLUMNS, error_rate_bound, latency_plot, latency_rows
-from parity.serving.evidence import load_name
+from parity.report.serving import LATENCY_COLUMNS, error_rate_bound, gpu_use, latency_plots, latency_rows
+from parity.serving.evidence import GpuUse, Value, load_name
 from tests import report_samples as samples
-from tests.serving_report_samples import serving, step
+from tests.serving_report_samples import latency, load_report, serving, step
 
 
 @pytest.fixture
 def report() -> Report:
-    judged = [samples.criterion("p95_latency", Outcome.PASS, observed=0.9, limit=1.0, interval=(0.8, 0.97))]
-    pair = samples.pair("yolo26", criteria=judged, images=0).model_copy(
-        update={"accuracy": None, "agreement": None, "estimates": [], "serving": serving()}
-    )
-    return samples.report([pair])
+    return load_report()
 
 
 def test_latency_csv_has_one_row_a_step(report: Report, tmp_path: Path) -> None:
@@ -58,20 +54,60 @@ def test_a_step_without_answers_has_empty_cells() -> None:
     assert all(row[name] is None for name in LATENCY_COLUMNS[12:29]) and row["mean_batch"] is None
 
 
-def test_the_plot_is_an_svg_and_the_same_for_the_same_steps() -> None:
-    drawn = latency_plot(serving().steps)
-    assert drawn is not None and drawn == latency_plot(serving().steps)
-    assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314  # our own
-    assert b"<script" not in drawn
+def test_each_loop_is_an_svg_and_the_same_for_the_same_steps() -> None:
+    drawn = latency_plots(serving().steps)
+    assert list(drawn) == ["closed", "open"] and drawn == latency_plots(serving().steps)
+    for svg in drawn.values():
+        assert ET.fromstring(svg).tag.endswith("svg")  # noqa: S314  # our own
+        assert b"<script" not in svg
 
 
 def test_nothing_answered_is_no_plot() -> None:
-    assert latency_plot([]) is None
-    assert latency_plot([step(latency=None, throughput=None, ok=0)]) is None
+    assert latency_plots([]) == {}
+    assert latency_plots([step(latency=None, throughput=None, ok=0)]) == {}
 
 
 def test_one_side_or_one_answer_is_drawn_too() -> None:
-    assert latency_plot([step("reference")]) is not None
+    assert list(latency_plots([step("reference")])) == ["closed"]
+
+
+def test_a_mark_has_a_bar_only_where_there_is_an_interval() -> None:
+    known = latency()
+    bare = known.model_copy(update={"p95": Value(value=41.5, reason="too few windows")})
+    bars = [latency_plots([step(latency=each)])["closed"].count(b"LineCollection") for each in (known, bare)]
+    assert bars == [1, 0]
+
+
+def test_one_reason_for_all_steps_is_said_once(report: Report, tmp_path: Path) -> None:
+    steps = serving().steps
+    shown, unknown = gpu_use(steps)
+    assert shown == [] and unknown == {("candidate", "none"): (7, "no GPU on this machine")}
+    page = render_html(report, tmp_path)
+    assert page.count("no GPU on this machine") == 1 and "candidate's 7 steps" in page
+    busy = GpuUse(source="none", samples=3, mean=0.5, max=0.75)
+    for odd in (busy, GpuUse(source="none", samples=0, mean=None, max=None, reason="asleep")):
+        shown, unknown = gpu_use([*steps, step(gpu=odd)])
+        assert len(shown) == 8 and unknown == {}
+    shown, unknown = gpu_use([*steps, step("reference", gpu=busy)])
+    assert [each.side for each in shown] == ["reference"] and list(unknown) == [("candidate", "none")]
+
+
+def test_the_page_tells_what_the_answers_rest_on(report: Report, tmp_path: Path) -> None:
+    page = render_html(report, tmp_path)
+    (table,) = re.findall(r"<table[^>]*>(?:(?!</table>).)*What was compared.*?</table>", page, re.DOTALL)
+    rows = re.findall(r"<tr>(<th scope=\"row\".*?)</tr>", table, re.DOTALL)
+    cells = [[re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)] for row in rows]
+    assert [row[:3] for row in cells] == [["255of 256 kept", "873", "2"], ["432", "41", "0"]]
+    assert "one image was in 34 of 36 places of batch size and row" in rows[1] and "1 failed" in rows[0]
+    assert "29 detections" in page and "Noise is up to 0.002 and 0.2 px" in page
+
+
+def test_why_a_step_is_not_stable_stands_under_its_load(report: Report, tmp_path: Path) -> None:
+    page = render_html(report, tmp_path)
+    (row,) = [row for row in re.findall(r"<tr>.*?</tr>", page, re.DOTALL) if "p95 still rose" in row]
+    head, stable = re.findall(r"<th.*?</th>|<td data-label=\"Stable\">.*?</td>", row, re.DOTALL)
+    assert "40/s, poisson" in head and "candidate, turn 0" in head and "p95 still rose" in head
+    assert re.sub(r"<[^>]+>", "", stable) == "no"
 
 
 def test_a_load_is_told_in_words() -> None:
@@ -101,7 +137,7 @@ def test_the_page_shows_p90_and_where_the_servers_time_goes(report: Report, tmp_
     rows = re.findall(r"<tr>(<th scope=\"row\".*?)</tr>", split, re.DOTALL)
     assert len(rows) == 7, "the candidate's steps alone: nothing tells of the reference's service"
     cells = [re.sub(r"<[^>]+>|\s", "", cell) for cell in re.findall(r"<td.*?</td>", rows[0], re.DOTALL)]
-    assert cells == ["candidate,1", "3.10", "0.20", "14.20", "0.10", "2.73", "1:40,2:60,4:110,8:10"]
+    assert cells == ["candidate,turn0", "3.10", "0.20", "14.20", "0.10", "2.73", "1:40,2:60,4:110,8:10"]
 
 
 def test_the_page_bounds_the_error_rate_of_each_step(report: Report, tmp_path: Path) -> None:
@@ -120,7 +156,7 @@ def test_the_page_bounds_the_error_rate_of_each_step(report: Report, tmp_path: P
     assert error_rate_bound(step(sent=10, ok=0, failed={"deadline": 11})) is None
     pair = report.pairs[0].model_copy(update={"serving": serving(steps=steps)})
     page = render_html(samples.report([pair]), tmp_path)
-    assert re.findall(r"<small>&lt; ([\d.]+) %", page) == ["0.299", "1.690"]
+    assert re.findall(r'<small class="bound">&lt; ([\d.]+) %', page) == ["0.299", "1.690"]
 
 
 def test_every_part_may_be_missing(report: Report, tmp_path: Path) -> None:

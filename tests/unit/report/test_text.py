@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from parity.report.text import names_a_secret, one_line, redacted, visible, without_secrets, without_verdict
+from parity.report.text import (
+    names_a_secret,
+    one_line,
+    redacted,
+    visible,
+    with_code,
+    without_secrets,
+    without_verdict,
+)
 from tests import report_samples as samples
 
 
@@ -74,6 +82,22 @@ def test_report_without_secrets_keeps_everything_else() -> None:
     assert "hunter2" not in clean.model_dump_json()
     assert clean.pairs[0].accuracy == report.pairs[0].accuracy
     assert clean.pairs[0].provenance["reference"] == report.pairs[0].provenance["reference"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`parity drill` and `parity run` do", "<code>parity drill</code> and <code>parity run</code> do"),
+        ("a ` alone\nand `` two", "a ` alone\nand `` two"),
+        ("<b> & `<script>`", "&lt;b&gt; &amp; <code>&lt;script&gt;</code>"),
+        ("`x\u202egpj.exe`", "<code>x&lt;U+202E&gt;gpj.exe</code>"),
+        ("`--token hunter2 --limit-images 5`", "<code>--token [redacted] --limit-images 5</code>"),
+        ("--token `hunter2`", "--token [redacted]"),
+        ("", ""),
+    ],
+)
+def test_code_is_shown_as_code_and_all_is_escaped(text: str, shown: str) -> None:
+    assert with_code(text) == shown
 
 
 def test_leading_verdict_is_dropped_once() -> None:

@@ -13,11 +13,13 @@ import pytest
 from parity.config import settings_problems
 from parity.detections import Status
 from parity.errors import RunnerError, UsageError
+from parity.report.text import without_secrets
 from parity.requests import LedgerCounts, RequestError, Retries
 from parity.runners.base import ImageResult
 from parity.runners.http_endpoint import HttpRequest
 from parity.runners.http_service import HttpServiceRunner, HttpServiceSettings
 from parity.runners.target import Servable
+from tests import report_samples as samples
 from tests.http_samples import ANSWER, ONE, picture, runner
 from tests.scripted_http import HANGS, free_port, http, scripted
 
@@ -209,6 +211,17 @@ def test_provenance_tells_all_but_secrets(tmp_path: Path, monkeypatch: pytest.Mo
     assert facts["answer"]["box_format"] == "xyxy" and facts["send"] == "multipart"
     assert facts["weights_sha256"] is None and facts["reason"]
     assert "very-secret" not in text + repr(mine.endpoint)
+
+
+@pytest.mark.parametrize(("variable", "told"), [(None, "no"), (VARIABLE, "with a bearer token")])
+def test_a_report_tells_whether_a_token_was_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None, told: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, "very-secret")
+    facts = runner(tmp_path, "http://localhost", token_env=variable).provenance()
+    pair = samples.pair(images=0).model_copy(update={"provenance": {"reference": facts}})
+    shown = without_secrets(samples.report([pair])).pairs[0].provenance["reference"]
+    assert shown["signs_in"] == told and shown == facts
 
 
 @pytest.mark.parametrize("token", [None, "", "two words", "line\n", "Bearer x", "é"])
