@@ -59,11 +59,11 @@ def main() -> int:
     """Command line; the exit code is that of `parity load`."""
     try:
         config = load(RUN_FILE, runners.SETTINGS, None)
+        urls = {name: str(config.side(name, "reference").settings["url"]) for name in config.models}
+        missing = [name for name in urls if not running(urls[name], name, config.models[name].weights)]
         with ExitStack() as stack:
-            for name, model in config.models.items():
-                url = str(config.side(name, "reference").settings["url"])
-                if not running(url, name, model.weights):
-                    stack.enter_context(service(name, urlsplit(url).port or 80))
+            for name in missing:
+                stack.enter_context(service(name, urlsplit(urls[name]).port or 80))
             return ended([sys.executable, "-m", "parity", "load", str(RUN_FILE), *sys.argv[1:]])
     except ParityError as error:
         sys.stderr.write(f"error: {error}\n")
