@@ -124,7 +124,7 @@ async def _picture(request: Request, most_bytes: int) -> bytes:
         file = form.get(FORM_FIELD)
         if not isinstance(file, UploadFile):
             raise HTTPException(422, f"the form has no file in its field {FORM_FIELD!r}")
-        return await file.read()
+        return bytes(await file.read())
     finally:
         await form.close()
 
