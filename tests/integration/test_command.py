@@ -176,8 +176,7 @@ def test_kill_9_of_triton_ends_in_exit_4_with_what_was_computed(tmp_path: Path, 
     folder, report = only_report(tmp_path / "out")
     assert report["verdict"] != "PASS"
     assert "Triton stopped answering" in report["error"]
-    verdict = "verdict: FAIL (of the criteria judged here) (of what was computed; the run stopped)"
-    assert verdict in " ".join(stdout.split()), "it takes more than a line of 80 columns"
+    assert "verdict: FAIL (of what was computed; the run stopped)" in stdout
     (pair,) = report["pairs"]
     assert 0 < pair["images"]["answered_by_both"] < pair["images"]["attempted"] == 500
     assert (folder / "index.html").is_file()
