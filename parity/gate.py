@@ -49,23 +49,24 @@ def held_back(policy: Policy, candidate: Mapping[str, Any]) -> list[CriterionRes
 
 def without_candidate() -> CriterionResult:
     """What holds a verdict back where the reference answered on both sides, whatever the policy says."""
-    return CriterionResult(
-        name="candidate_ran",
-        outcome=Outcome.INCONCLUSIVE,
-        observed=None,
-        limit=None,
-        unit="",
-        sense="at_least",
-        interval=None,
-        n=0,
-        message="Triton is switched off (enabled = false, TRITON_ENABLED or --no-triton), so the reference "
+    return _undecided(
+        "candidate_ran",
+        "Triton is switched off (enabled = false, TRITON_ENABLED or --no-triton), so the reference "
         "answered in the candidate's place: nothing is known of the candidate.",
     )
 
 
 def _without_engine(phase: str) -> CriterionResult:
+    return _undecided(
+        "tensorrt_engine",
+        "This is a rehearsal: the candidate was no TensorRT engine behind Triton that is known of, "
+        f"and the phase {phase} takes one.",
+    )
+
+
+def _undecided(name: str, message: str) -> CriterionResult:
     return CriterionResult(
-        name="tensorrt_engine",
+        name=name,
         outcome=Outcome.INCONCLUSIVE,
         observed=None,
         limit=None,
@@ -73,8 +74,7 @@ def _without_engine(phase: str) -> CriterionResult:
         sense="at_least",
         interval=None,
         n=0,
-        message="This is a rehearsal: the candidate was no TensorRT engine behind Triton that is known of, "
-        f"and the phase {phase} takes one.",
+        message=message,
     )
 
 

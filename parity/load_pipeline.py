@@ -15,7 +15,7 @@ import pandas as pd
 
 from parity import gate
 from parity.answers import unusable
-from parity.assess import Assessment, sections, summarise
+from parity.assess import Assessment, in_turn, sections, summarise
 from parity.criteria import PairEvidence
 from parity.criteria.metrics_available import MetricsAvailableParameters
 from parity.dataset import Dataset, OpenCvReader, load
@@ -62,37 +62,29 @@ def run(asked: LoadRequest, progress: Progress) -> Result:
     dataset = load(request.run_file.dataset, config, progress)
     for name in request.models:
         check_model(name, request.run_file.models[name], dataset)
-    assessments: list[Assessment] = []
-    error: ParityError | None = None
-    for name in request.models:
+
+    def one(name: str) -> tuple[Assessment, ParityError | None]:
         timings: dict[str, float] = {}
         keep = _keeper(_place(request.folder, name))
-        try:
-            gathered = (
-                imported(asked.files)
-                if asked.files
-                else gather(
-                    request,
-                    asked.plan,
-                    name,
-                    dataset,
-                    OpenCvReader(config),
-                    timings,
-                    progress,
-                    keep,
-                    metrics=policy.parameters(MetricsAvailableParameters, "metrics_available").metrics,
-                )
+        gathered = (
+            imported(asked.files)
+            if asked.files
+            else gather(
+                request,
+                asked.plan,
+                name,
+                dataset,
+                OpenCvReader(config),
+                timings,
+                progress,
+                keep,
+                metrics=policy.parameters(MetricsAvailableParameters, "metrics_available").metrics,
             )
-        except ParityError as problem:
-            if not assessments:
-                raise
-            error = problem  # the models before it are judged and reported all the same
-            break
+        )
         keep(gathered.evidence)
-        assessments.append(_judge(name, dataset, policy, gathered, timings))
-        error = gathered.error
-        if error:
-            break
+        return _judge(name, dataset, policy, gathered, timings), gathered.error
+
+    assessments, error = in_turn(request.models, one)
     report = summarise(
         assessments,
         dataset=dataset,

@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from parity.assess import Assessment, Options, Side, assess, summarise
+from parity.assess import Assessment, Options, Side, assess, in_turn, summarise
 from parity.dataset import OpenCvReader, load
 from parity.errors import ParityError
 from parity.policies import for_run
@@ -51,35 +51,26 @@ def _run(request: Request, progress: Progress) -> Result:
     for name in request.models:
         check_model(name, request.run_file.models[name], dataset)
 
-    assessments: list[Assessment] = []
-    error: ParityError | None = None
-    for name in request.models:
+    def one(name: str) -> tuple[Assessment, ParityError | None]:
         timings: dict[str, float] = {}
-        try:
-            answers = answer(request, name, dataset, reader, timings, progress)
-            assessments.append(
-                assess(
-                    model=name,
-                    dataset=dataset,
-                    reader=reader,
-                    policy=policy,
-                    reference=Side.of(answers.reference.predictions),
-                    candidate=Side.of(answers.candidate.predictions),
-                    repeat=None if answers.repeat is None else Side.of(answers.repeat.predictions),
-                    options=Options(),
-                    provenance=answers.facts,
-                    timings=timings,
-                    folder=request.folder,
-                    progress=progress,
-                )
-            )
-            error = answers.error
-        except ParityError as problem:
-            if not assessments:
-                raise
-            error = problem  # the models before it are judged and reported all the same
-        if error:
-            break
+        answers = answer(request, name, dataset, reader, timings, progress)
+        assessment = assess(
+            model=name,
+            dataset=dataset,
+            reader=reader,
+            policy=policy,
+            reference=Side.of(answers.reference.predictions),
+            candidate=Side.of(answers.candidate.predictions),
+            repeat=None if answers.repeat is None else Side.of(answers.repeat.predictions),
+            options=Options(),
+            provenance=answers.facts,
+            timings=timings,
+            folder=request.folder,
+            progress=progress,
+        )
+        return assessment, answers.error
+
+    assessments, error = in_turn(request.models, one)
     report = summarise(
         assessments,
         dataset=dataset,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +21,7 @@ from parity.policies import Policy
 from parity.progress import Progress
 from parity.report.document import Agreement, Pair, Report
 
-__all__ = ["Assessment", "Options", "Side", "assess", "summarise"]
+__all__ = ["Assessment", "Options", "Side", "assess", "in_turn", "summarise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,3 +162,24 @@ def summarise(
         error=str(error) if error else None,
         pairs=pairs,
     )
+
+
+def in_turn(
+    models: Sequence[str], one: Callable[[str], tuple[Assessment, ParityError | None]]
+) -> tuple[list[Assessment], ParityError | None]:
+    """One model after the other, until something stops them: what there is by then, and what it was.
+
+    Raises the ParityError of the first model when there is nothing of it.
+    """
+    assessments: list[Assessment] = []
+    for name in models:
+        try:
+            assessment, error = one(name)
+        except ParityError as problem:
+            if not assessments:
+                raise
+            return assessments, problem  # the models before it are judged and reported all the same
+        assessments.append(assessment)
+        if error:
+            return assessments, error
+    return assessments, None

@@ -55,6 +55,9 @@ CacheOption = Annotated[
         metavar="PATH",
     ),
 ]
+RunsOption = Annotated[
+    Path, typer.Option("--out", help="Folder that a new one is made in.", parser=folder_of, metavar="PATH")
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parity.cli.common import CacheOption, DebugOption, cache_folder, errors, folder_of, new_folder, selected
+from parity.cli.common import CacheOption, DebugOption, RunsOption, cache_folder, errors, new_folder, selected
 from parity.cli.run import ModelOption, RunFileArgument
 from parity.cli.triton_options import REACHED, switched_on, triton_options
 
@@ -23,10 +23,7 @@ def drill_command(
     run_file: RunFileArgument = Path("parity.toml"),
     model: ModelOption = None,
     images: Annotated[int, typer.Option(min=1, help="Images that each step asks for.")] = 20,
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder that the drill's folder is made in.", parser=folder_of, metavar="PATH"),
-    ] = Path("reports"),
+    out: RunsOption = Path("reports"),
     cache: CacheOption = None,
     debug: DebugOption = False,
     *,
@@ -64,9 +61,13 @@ def drill_command(
 
 
 def _judged(drill: Drill, policy: Policy) -> CriterionResult:
-    """The drill alone, by the phase's criterion or, where its policy has none, by the defaults."""
-    from parity.criteria import CRITERIA, PairEvidence
+    """The drill alone, by the phase's criterion or, where its policy has none, by the defaults.
+
+    A drill that went well shows nothing of an engine where the phase takes one and none was there.
+    """
+    from parity.criteria import CRITERIA, Outcome, PairEvidence
     from parity.criteria.rollback_drill import RollbackDrillParameters
+    from parity.gate import held_back
     from parity.serving.evidence import ServingEvidence
 
     serving = ServingEvidence(
@@ -77,4 +78,6 @@ def _judged(drill: Drill, policy: Policy) -> CriterionResult:
         drill=drill,
     )
     parameters = policy.parameters(RollbackDrillParameters, "rollback_drill")
-    return CRITERIA["rollback_drill"].judge(PairEvidence.of_serving(serving), parameters)
+    result = CRITERIA["rollback_drill"].judge(PairEvidence.of_serving(serving), parameters)
+    held = held_back(policy, {"tensorrt": drill.tensorrt})
+    return held[0] if held and result.outcome is Outcome.PASS else result

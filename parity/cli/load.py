@@ -16,10 +16,10 @@ import typer
 from parity.cli.common import (
     CacheOption,
     DebugOption,
+    RunsOption,
     cache_folder,
     errors,
     finish,
-    folder_of,
     new_folder,
     selected,
 )
@@ -85,9 +85,7 @@ def load_command(
             help="Read a CSV or profile export of perf_analyzer for that side, and measure nothing.",
         ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder that the run's folder is made in.", parser=folder_of, metavar="PATH")
-    ] = Path("reports"),
+    out: RunsOption = Path("reports"),
     cache: CacheOption = None,
     debug: DebugOption = False,
     *,

@@ -14,10 +14,10 @@ import typer
 from parity.cli.common import (
     CacheOption,
     DebugOption,
+    RunsOption,
     cache_folder,
     errors,
     finish,
-    folder_of,
     new_folder,
     selected,
 )
@@ -37,9 +37,7 @@ def run_command(
     model: ModelOption = None,
     dataset: Annotated[str | None, typer.Option(help="Another of the run file's data sets.")] = None,
     limit_images: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder that the run's folder is made in.", parser=folder_of, metavar="PATH")
-    ] = Path("reports"),
+    out: RunsOption = Path("reports"),
     cache: CacheOption = None,
     debug: DebugOption = False,
     *,

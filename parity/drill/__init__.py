@@ -57,10 +57,11 @@ def rehearse(request: DrillRequest, progress: Progress) -> Drill:
         )
         candidate = Candidate(lambda: create(sides["candidate"], context))
         stack.callback(candidate.close)
-        candidate.start()
+        tensorrt = candidate.start().provenance().get("tensorrt") is True
         reference = stack.enter_context(create(sides["reference"], context))
         drill = _perform(request, reference, candidate, dataset.images[: request.images], progress)
-    return drill.model_copy(update={"model": name, **{role: side.runner for role, side in sides.items()}})
+    told = {"model": name, "tensorrt": tensorrt, **{role: side.runner for role, side in sides.items()}}
+    return drill.model_copy(update=told)
 
 
 def _perform(

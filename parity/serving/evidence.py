@@ -165,6 +165,7 @@ class Drill(Part):
     created: str = Field("", description="When it began, ISO 8601, UTC.")
     reference: str = Field("", description="The runner that answered while the candidate was away.")
     candidate: str = ""
+    tensorrt: bool = Field(False, description="Whether the server said that it is a TensorRT engine.")
     removal: Literal["killed", "disconnected"] | None = Field(
         None, description="Killed: the candidate's server was ended. Disconnected: its client was closed."
     )
