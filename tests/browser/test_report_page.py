@@ -22,6 +22,9 @@ STATES: dict[str, Make] = {
     "fail": samples.demo,
     "hostile": samples.hostile,
     "many-classes": samples.many_classes,
+    "long-names": lambda _: samples.report(
+        [samples.pair(f"{letter * 60}", outcome=Outcome.FAIL, images=0) for letter in "ab"]
+    ),
     "stopped": lambda _: samples.stopped(),
     "pass-rehearsal": lambda folder: samples.report([samples.pair(folder=folder, images=2)], rehearsal=True),
     "inconclusive-no-images": lambda _: samples.report(

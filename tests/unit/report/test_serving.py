@@ -156,7 +156,7 @@ def test_the_page_bounds_the_error_rate_of_each_step(report: Report, tmp_path: P
     assert error_rate_bound(step(sent=10, ok=0, failed={"deadline": 11})) is None
     pair = report.pairs[0].model_copy(update={"serving": serving(steps=steps)})
     page = render_html(samples.report([pair]), tmp_path)
-    assert re.findall(r'<small class="bound">&lt; ([\d.]+) %', page) == ["0.299", "1.690"]
+    assert re.findall(r'<small class="bound">up to ([\d.]+) %', page) == ["0.299", "1.690"]
 
 
 def test_every_part_may_be_missing(report: Report, tmp_path: Path) -> None:
