@@ -199,8 +199,9 @@ def notes(pairs: Sequence[Pair]) -> list[str]:
         counts = pair.images
         left_out = counts.attempted - counts.answered_by_both
         if left_out:
+            what = "the quiet answers" if pair.accuracy is None else "accuracy and agreement"
             lines.append(
-                f"{pair.model}: accuracy and agreement rest on the {counts.answered_by_both} images that "
+                f"{pair.model}: {what} rest on the {counts.answered_by_both} images that "
                 f"both sides answered; {left_out} of {counts.attempted} are missing from them."
             )
         embedded = pair.provenance.get("candidate", {}).get("embedded", {})
