@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,3 +90,20 @@ def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
             return True
         time.sleep(0.05)
     return condition()
+
+
+def halt(pid: int) -> None:
+    """Stop a process that may go on with SIGCONT; returns when each of its threads has stopped.
+
+    The signal alone is not enough: a thread that runs on another core may answer one more request.
+    """
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped() -> bool:
+        states = [
+            path.read_text().rpartition(")")[2].split()[0]
+            for path in Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
+        return all(state in "TZX" for state in states)
+
+    assert eventually(stopped), f"process {pid} goes on"

@@ -240,7 +240,7 @@ def test_a_service_that_hangs_ends_the_run_in_time(
     with service(running.url, tmp_path, timeout=1, retries=0, in_flight=2) as runner:
         results = iter(runner.predict(images))
         first = next(results)
-        os.kill(running.process.pid, signal.SIGSTOP)
+        helpers.halt(running.process.pid)
         try:
             with pytest.raises(ParityError, match="stopped answering") as caught:
                 list(results)

@@ -421,7 +421,7 @@ def test_nothing_is_left_of_shared_memory_whatever_became_of_requests(bench: Ben
             np.testing.assert_array_equal(again.scores, good.scores)
 
             before = regions()
-            os.kill(bench.server.pid, signal.SIGSTOP)
+            helpers.halt(bench.server.pid)
             try:
                 request = asyncio.ensure_future(target.send(payload))
                 await asyncio.sleep(0.05)
@@ -536,7 +536,7 @@ async def lost(bench: Bench, wire: str) -> RequestError:
 def test_a_server_that_hangs_ends_the_run(bench: Bench, wire: str) -> None:
     runner = bench.runner(wire, in_flight=2, timeout=0.5, patience=0.2, retries=1)
     try:
-        count, error = answered(bench, runner, lambda: os.kill(bench.server.pid, signal.SIGSTOP))
+        count, error = answered(bench, runner, lambda: helpers.halt(bench.server.pid))
     finally:
         os.kill(bench.server.pid, signal.SIGCONT)
     assert 0 < count < IMAGES
